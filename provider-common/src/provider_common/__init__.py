@@ -1,0 +1,1 @@
+"""The SDK for out-of-tree secret providers."""
