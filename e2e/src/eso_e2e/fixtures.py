@@ -10,19 +10,29 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from eso_e2e import servers
 
 if TYPE_CHECKING:
+    from eso_e2e.faultproxy import FaultProxy
+    from eso_e2e.gopeer import GoPeer
     from eso_e2e.kube import KubeApiserver
     from eso_e2e.kube_api import KubeApi
+    from eso_e2e.ldap import LdapServer
+    from eso_e2e.moto import MotoApi
+    from eso_e2e.pki import CertificateAuthority
+    from eso_e2e.vault import VaultApi, VaultServer
 
 ENV_KUBECONFIG = "ESO_E2E_KUBECONFIG"
+ENV_VAULT = "ESO_E2E_VAULT_ADDR"
+ENV_VAULT_TOKEN = "ESO_E2E_VAULT_TOKEN"
+ENV_MOTO = "ESO_E2E_MOTO_URL"
 
 GoBinary = Callable[[str], Path]
+FaultProxyMaker = Callable[..., "FaultProxy"]
 
 
 @contextmanager
@@ -85,3 +95,96 @@ def kube_api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     api = KubeApi.from_kubeconfig(Path(named), tmp_path_factory.mktemp("kube"))
     yield api
     api.close()
+
+
+@pytest.fixture(scope="session")
+def vault_dev(server_progress: servers.Progress) -> Iterator[VaultApi]:
+    """A Vault in dev mode, or that of ESO_E2E_VAULT_ADDR and ESO_E2E_VAULT_TOKEN. Mount what you need at a new path."""
+    from eso_e2e.vault import VaultApi, VaultServer
+
+    named = os.environ.get(ENV_VAULT)
+    if named:
+        api = VaultApi(named, os.environ.get(ENV_VAULT_TOKEN, ""))
+        yield api
+        api.close()
+        return
+    with to_be_had():
+        server = VaultServer(progress=server_progress)
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def vault_tls(server_progress: servers.Progress) -> Iterator[VaultServer]:
+    """A Vault of this test process's own with TLS and client certificates, which may be sealed and unsealed."""
+    from eso_e2e.vault import VaultServer
+
+    with to_be_had():
+        server = VaultServer(tls=True, progress=server_progress)
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ldap_server(server_progress: servers.Progress) -> Iterator[LdapServer]:
+    """An LDAP directory in the clear; its people are in `eso_e2e.ldap`."""
+    from eso_e2e.ldap import LdapServer
+
+    with to_be_had():
+        server = LdapServer(progress=server_progress)
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[MotoApi]:
+    """A moto server, or that of ESO_E2E_MOTO_URL. Tests share it: use names, accounts or regions of your own."""
+    from eso_e2e.moto import MotoApi, MotoServer
+
+    named = os.environ.get(ENV_MOTO)
+    if named:
+        api = MotoApi(named)
+        yield api
+        api.close()
+        return
+    with MotoServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def test_authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
+    """The authority of the fault proxies' certificates; clients trust its `ca_file`."""
+    from eso_e2e.pki import CertificateAuthority
+
+    return CertificateAuthority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def fault_proxy(test_authority: CertificateAuthority) -> Iterator[FaultProxyMaker]:
+    """A function that makes fault proxies, with the arguments of FaultProxy; they end with the test."""
+    from eso_e2e.faultproxy import FaultProxy
+
+    made: list[FaultProxy] = []
+
+    def make(backend: str | None = None, **options: Any) -> FaultProxy:
+        proxy = FaultProxy(backend, authority=test_authority, **options)
+        made.append(proxy)
+        return proxy
+
+    yield make
+    for proxy in made:
+        proxy.close()
+
+
+@pytest.fixture(scope="session")
+def ghz_binary(go_binary: GoBinary) -> Path:
+    """The load generator ghz."""
+    return go_binary("ghz")
+
+
+@pytest.fixture(scope="session")
+def go_peer(go_binary: GoBinary) -> GoPeer:
+    """The grpc-go client with the Go core's keepalive."""
+    from eso_e2e.gopeer import GoPeer
+
+    return GoPeer(go_binary("go-peer"))

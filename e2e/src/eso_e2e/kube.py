@@ -29,7 +29,7 @@ class Etcd:
         port, peer_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{port}"
         peer_url = f"http://127.0.0.1:{peer_port}"
-        command = [
+        command: list[str | Path] = [
             servers.find("etcd", progress=progress),
             *("--data-dir", folder / "etcd-data", "--unsafe-no-fsync", "--log-level=warn"),
             *("--listen-client-urls", self.url, "--advertise-client-urls", self.url),
@@ -88,7 +88,7 @@ class KubeApiserver(KubeApi):
         assert self.etcd is not None
         self.stop_apiserver()
         keys = self._signing
-        command = [
+        command: list[str | Path] = [
             self._binary,
             *(f"--etcd-servers={self.etcd.url}", "--bind-address=127.0.0.1", f"--secure-port={self.port}"),
             *(f"--tls-cert-file={self._serving.cert}", f"--tls-private-key-file={self._serving.key}"),
