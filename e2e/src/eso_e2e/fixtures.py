@@ -34,6 +34,21 @@ ENV_MOTO = "ESO_E2E_MOTO_URL"
 GoBinary = Callable[[str], Path]
 FaultProxyMaker = Callable[..., "FaultProxy"]
 
+_BUILD_SECONDS = 1800
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give tests that may have to build a server first the time for it; their own timeout still counts if they set one.
+
+    pytest-timeout counts a fixture's time as its test's.
+    """
+    if not config.pluginmanager.hasplugin("timeout"):
+        return
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if "server_progress" in fixtures and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_BUILD_SECONDS))
+
 
 @contextmanager
 def to_be_had() -> Iterator[None]:
@@ -152,7 +167,7 @@ def moto_server() -> Iterator[MotoApi]:
 
 
 @pytest.fixture(scope="session")
-def test_authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
+def e2e_authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
     """The authority of the fault proxies' certificates; clients trust its `ca_file`."""
     from eso_e2e.pki import CertificateAuthority
 
@@ -160,14 +175,14 @@ def test_authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAutho
 
 
 @pytest.fixture
-def fault_proxy(test_authority: CertificateAuthority) -> Iterator[FaultProxyMaker]:
+def fault_proxy(e2e_authority: CertificateAuthority) -> Iterator[FaultProxyMaker]:
     """A function that makes fault proxies, with the arguments of FaultProxy; they end with the test."""
     from eso_e2e.faultproxy import FaultProxy
 
     made: list[FaultProxy] = []
 
     def make(backend: str | None = None, **options: Any) -> FaultProxy:
-        proxy = FaultProxy(backend, authority=test_authority, **options)
+        proxy = FaultProxy(backend, authority=e2e_authority, **options)
         made.append(proxy)
         return proxy
 

@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from eso_e2e import servers
 from eso_e2e.pki import CertificateAuthority
@@ -85,19 +85,16 @@ class LdapServer:
         return True
 
 
-def _entries() -> list[dict[str, object]]:
+def _entries() -> list[dict[str, Any]]:
+    units = [_entry(dn, objectClass=["organizationalUnit"]) for dn in (BASE_DN, USERS_DN, GROUPS_DN)]
     people = [
-        {
-            "dn": person.dn,
-            "password": person.password,
-            "attributes": {"objectClass": ["inetOrgPerson"], "uid": [person.uid], "cn": [person.uid]},
-        }
+        _entry(person.dn, person.password, objectClass=["inetOrgPerson"], uid=[person.uid], cn=[person.uid])
         for person in (ALICE, BOB)
     ]
-    units = [
-        {"dn": dn, "password": "", "attributes": {"objectClass": ["organizationalUnit"]}}
-        for dn in (BASE_DN, USERS_DN, GROUPS_DN)
-    ]
-    admin = {"dn": ADMIN_DN, "password": ADMIN_PASSWORD, "attributes": {"cn": ["admin"]}}
-    group = {"objectClass": ["groupOfNames"], "cn": ["readers"], "member": [ALICE.dn]}
-    return [*units, admin, *people, {"dn": f"cn=readers,{GROUPS_DN}", "password": "", "attributes": group}]
+    admin = _entry(ADMIN_DN, ADMIN_PASSWORD, cn=["admin"])
+    group = _entry(f"cn=readers,{GROUPS_DN}", objectClass=["groupOfNames"], cn=["readers"], member=[ALICE.dn])
+    return [*units, admin, *people, group]
+
+
+def _entry(dn: str, password: str = "", **attributes: list[str]) -> dict[str, Any]:
+    return {"dn": dn, "password": password, "attributes": attributes}
