@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,21 +16,32 @@ SERVER_CERT, SERVER_KEY = "tls.crt", "tls.key"
 CLIENT_CERT, CLIENT_KEY = "client.crt", "client.key"
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Replace `path` in one step: a reader sees the old or the new content, never a part. Keys get mode 0600."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    mode = 0o600 if path.suffix == ".key" else 0o644
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Replace `files` in `folder`, in this order. A reader sees each one old or new, never a part; keys get mode 0600.
+
+    All are written before the first one is put in place, so that a certificate and its key differ for microseconds only.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    ready: list[tuple[Path, Path]] = []
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        for name, content in files.items():
+            temporary = folder / f".{name}.{os.getpid()}.tmp"
+            ready.append((temporary, folder / name))
+            _write(temporary, content, mode=0o600 if name.endswith(".key") else 0o644)
+        for temporary, path in ready:
+            temporary.replace(path)
+    finally:
+        for temporary, _ in ready:
+            temporary.unlink(missing_ok=True)
+
+
+def _write(path: Path, content: bytes, *, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +102,6 @@ class CertFolder:
 
     def _variant(self, name: str, hosts: tuple[str, ...], now: datetime | None) -> CertFolder:
         folder = CertFolder(self.path / name, hosts)
-        folder.path.mkdir(parents=True, exist_ok=True)
         validity = LEAF_VALIDITY if now is None else timedelta(days=1, hours=23)
         _write_all(folder, self.authority(), validity=validity, now=now)
         return folder
@@ -102,7 +112,6 @@ def issue_certs(
 ) -> CertFolder:
     """A throw-away CA with a server leaf for `hosts` and a client leaf, written to `folder` (made when missing)."""
     certs = CertFolder(Path(folder), tuple(hosts))
-    certs.path.mkdir(parents=True, exist_ok=True)
     _write_all(certs, issue_ca(), validity=LEAF_VALIDITY, now=None)
     return certs
 
@@ -110,12 +119,14 @@ def issue_certs(
 def _write_all(certs: CertFolder, ca: KeyPair, *, validity: timedelta, now: datetime | None) -> None:
     server = issue_leaf(ca, usage="server", hosts=certs.hosts, validity=validity, now=now)
     client = issue_leaf(ca, usage="client", validity=validity, now=now)
-    for path, content in (
-        (certs.ca_file, ca.certificate),
-        (certs.ca_key, ca.key),
-        (certs.server_key, server.key),
-        (certs.server_cert, server.certificate),
-        (certs.client_key, client.key),
-        (certs.client_cert, client.certificate),
-    ):
-        write_file(path, content)
+    write_files(
+        certs.path,
+        {
+            CA_CERT: ca.certificate,
+            CA_KEY: ca.key,
+            SERVER_KEY: server.key,
+            SERVER_CERT: server.certificate,
+            CLIENT_KEY: client.key,
+            CLIENT_CERT: client.certificate,
+        },
+    )

@@ -120,6 +120,8 @@ class HttpEndpoint:
             answer = await asyncio.get_running_loop().run_in_executor(
                 self._workers, self._answer, method, target, accept
             )
+        # With no room to buffer, `drain` waits until all is sent: a client that does not read is not kept, either.
+        writer.transport.set_write_buffer_limits(high=0)
         async with asyncio.timeout(PATIENCE):
             writer.write(_encode(answer, with_body=method != "HEAD"))
             await writer.drain()

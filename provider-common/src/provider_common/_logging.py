@@ -47,7 +47,7 @@ def configure(
     root.addHandler(handler)
     root.setLevel(number)
     # Libraries that print requests, headers or bodies at DEBUG. Ours is the only DEBUG that is safe to turn on.
-    for name in ("botocore", "boto3", "urllib3", "google", "hvac", "kubernetes", "grpc"):
+    for name in ("botocore", "boto3", "urllib3", "google", "hvac", "kubernetes", "grpc", "asyncio"):
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
 
 

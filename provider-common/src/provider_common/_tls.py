@@ -13,6 +13,7 @@ import hashlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,11 +33,17 @@ from provider_common._x509 import (
 from provider_common.sensitive import SecretBytes
 
 _log = logging.getLogger(__name__)
+_PATIENCE = 0.5
+"""Seconds for which a client waits for files that don't fit together."""
 _Signature = tuple[tuple[int, ...] | None, ...]
 
 
 class TlsError(Exception):
     """TLS can't be set up. The text names the file, what is wrong with it, and the fix."""
+
+
+class _MismatchError(TlsError):
+    """Key and certificate are not of one pair; maybe they are being replaced right now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +105,19 @@ def client_credentials(
 
 
 def load_client(source: TlsClientFiles | str | os.PathLike[str]) -> _Checked:
-    """The client's material, checked. Raises TlsError when it can't be used."""
+    """The client's material, checked. Raises TlsError when it can't be used.
+
+    A client has nothing to go on with while its files are being replaced one after the other, so it waits for a moment.
+    """
     files = source if isinstance(source, TlsClientFiles) else TlsClientFiles(source)
-    return _load(files)
+    patience = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return _load(files)
+        except _MismatchError:
+            if time.monotonic() >= patience:
+                raise
+            threading.Event().wait(_PATIENCE / 20)
 
 
 class ServerTls:
@@ -225,7 +242,7 @@ def _stat(folder: str, name: str) -> tuple[int, ...] | None:
 
 def _load(files: TlsFiles | TlsClientFiles) -> _Checked:
     """Read and check three files that belong together, even if they are being replaced right now."""
-    for last in (False, False, True):
+    while True:
         before = _signature(files)
         try:
             ca, certificate, key = (
@@ -233,9 +250,8 @@ def _load(files: TlsFiles | TlsClientFiles) -> _Checked:
             )
             return _check(TlsMaterial(ca, certificate, SecretBytes(key)), files)
         except TlsError:
-            if last or before == _signature(files):
+            if before == _signature(files):
                 raise
-    raise AssertionError("unreachable")
 
 
 def _read(path: Path) -> bytes:
@@ -265,7 +281,7 @@ def _check(material: TlsMaterial, files: TlsFiles | TlsClientFiles) -> _Checked:
     except CertificateError as error:
         raise TlsError(f"{at} can't be used: {error}") from None
     if not belong_together(key, leaf):
-        raise TlsError(f"{key_path} does not belong to {cert_path}; replace both together")
+        raise _MismatchError(f"{key_path} does not belong to {cert_path}; replace both together")
     # Only the blocks themselves: gRPC gives up on a bundle with a comment that OpenSSL would skip.
     clean = TlsMaterial(
         b"".join(authority.pem for authority in authorities),

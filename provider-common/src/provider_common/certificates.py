@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from provider_common._certfolder import CertFolder, issue_certs, write_file
+from provider_common._certfolder import CertFolder, issue_certs, write_files
 from provider_common._certstate import NAMES, USAGES, Leaf, Signer, State, Usage
 from provider_common._issuing import (
     BACKDATE,
@@ -69,9 +69,7 @@ class FolderStore:
 
     def write(self, files: Mapping[str, bytes]) -> None:
         """Replace these files, in this order; the others stay."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            write_file(self._folder / name, content)
+        write_files(self._folder, files)
 
 
 @dataclass(frozen=True, slots=True)
