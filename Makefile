@@ -1,0 +1,84 @@
+# Everything starts here, from a bare Python >= 3.11: the targets make their own .venv, with uv inside.
+# `make help` lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+MEMBERS := proto provider-common provider-password provider-contrib provider-vault provider-aws provider-gcp eso-core conformance e2e
+READY := $(VENV)/.ready
+WORKERS ?= auto
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup quickstart demo-vault demo-aws test test-newest check fmt lint types layers proto-lint fresh docs bench generate lock servers conformance clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+$(READY): requirements.lock $(MEMBERS:%=%/pyproject.toml)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps $(MEMBERS:%=-e ./%)
+	@touch $@
+
+setup: $(READY)  ## make .venv with everything in it
+
+quickstart: $(READY)  ## sync examples/quickstart with real providers: no cluster, no cloud account
+	@$(BIN)/eso-core dev examples/quickstart --output build/quickstart
+
+demo-vault: $(READY)  ## a real dev Vault: sync from it, push back into it
+	@$(BIN)/python examples/vault/demo.py
+
+demo-aws: $(READY)  ## the same with moto's AWS
+	@$(BIN)/python examples/aws/demo.py
+
+test: $(READY)  ## every test; real servers are built once into the user's cache
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+test-newest: $(READY)  ## the quick tests on the newest Python at hand
+	@$(BIN)/python tools/newest_python.py
+
+check: lint types layers proto-lint fresh docs  ## all that CI checks beside the tests
+
+fmt: $(READY)  ## format, and mend what ruff can mend
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+lint: $(READY)
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make fmt"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+
+types: $(READY)
+	@$(BIN)/python tools/typecheck.py
+
+layers: $(READY)
+	@$(BIN)/lint-imports --no-cache > build/layers.txt 2>&1 || { cat build/layers.txt; exit 1; }
+
+proto-lint: $(READY)
+	@cd proto && ../$(BIN)/buf lint && ../$(BIN)/buf breaking --against baseline/go-baseline.json
+
+fresh: $(READY)
+	@$(BIN)/python tools/generate.py --check
+
+docs: $(READY)
+	@$(BIN)/python -m pytest -q docs/tests
+
+bench: $(READY)  ## measure side by side, in one run; writes benchmarks/results.json
+	@$(BIN)/python -m benchmarks.run
+
+generate: $(READY)  ## make every generated file again
+	@$(BIN)/python tools/generate.py
+
+lock: $(READY)  ## resolve requirements.lock again
+	@$(BIN)/python tools/lock.py
+
+servers: $(READY)  ## build the real servers for the tests
+	@$(BIN)/python -m eso_e2e build
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) build dist
+layers lint types: | build
+build:
+	@mkdir -p build
