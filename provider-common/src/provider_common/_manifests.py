@@ -1,0 +1,161 @@
+"""Kubernetes manifests in files: YAML (several documents) and JSON, lists taken apart, types as Kubernetes sees them.
+
+Problems are told by file and line; the content of a file is never repeated, for it may be a Secret.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+DEFAULT_NAMESPACE = "default"
+
+# The C loader is ten times as fast; wheels have it, a PyYAML built without libyaml does not.
+_BaseLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_BaseLoader):  # type: ignore[misc]  # the base is chosen at run time
+    """Scalars as Kubernetes reads them: a date stays text, and `1:30` is no number in base 60."""
+
+
+_INTEGER = re.compile(r"^[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0o?[0-7_]+|0|[1-9][0-9_]*)$")
+_FLOAT = re.compile(
+    r"^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?"
+    r"|[-+]?[0-9]+[eE][-+]?[0-9]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+)
+_OURS = ("int", "float", "timestamp", "value")
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in _OURS]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INTEGER, list("-+0123456789"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+
+
+def _integer(loader: Any, node: Any) -> int:
+    text = loader.construct_scalar(node).replace("_", "")
+    digits = text.lstrip("+-")
+    sign = -1 if text.startswith("-") else 1
+    if len(digits) > 1 and digits[0] == "0":
+        base = {"b": 2, "x": 16}.get(digits[1], 8)
+        return sign * int(digits[1:] if digits[1].isdigit() else digits[2:], base)
+    return sign * int(digits)
+
+
+def _float(loader: Any, node: Any) -> float:
+    return float(
+        loader.construct_scalar(node).replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan")
+    )
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _integer)
+_Loader.add_constructor("tag:yaml.org,2002:float", _float)
+
+
+class ManifestError(Exception):
+    """A file that can't be read as manifests. The text names the line, and never holds what is written there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One object of a file. `line` is where its document begins, counted from 1."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    line: int
+    content: dict[str, Any] = field(repr=False)
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What no two objects of a folder may have in common."""
+        return (self.api_version, self.kind, self.namespace, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a file holds: its objects, and a text for every document that is none."""
+
+    manifests: tuple[Manifest, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def read_manifests(path: Path) -> Parsed:
+    """The objects in a file. Raises ManifestError when it is no YAML or JSON at all, OSError when it can't be read."""
+    content = path.read_bytes()
+    manifests: list[Manifest] = []
+    problems: list[str] = []
+    for line, document in _documents(content, is_json=path.suffix == ".json"):
+        for found in _objects(document, line):
+            if isinstance(found, Manifest):
+                manifests.append(found)
+            else:
+                problems.append(found)
+    return Parsed(tuple(manifests), tuple(problems))
+
+
+def _documents(content: bytes, *, is_json: bool) -> Iterator[tuple[int, Any]]:
+    if is_json:
+        try:
+            yield 1, json.loads(content)
+        except json.JSONDecodeError as error:
+            raise ManifestError(f"line {error.lineno}: not valid JSON") from None
+        except (ValueError, RecursionError):
+            raise ManifestError("line 1: not valid JSON") from None
+        return
+    try:
+        loader = _Loader(content)
+    except yaml.YAMLError:
+        raise ManifestError("line 1: not valid YAML: the text is not UTF-8") from None
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            yield node.start_mark.line + 1, loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        # What is missing at the end is found missing on the line after it.
+        line = min(mark.line, content.rstrip().count(b"\n")) + 1 if mark else 1
+        raise ManifestError(f"line {line}: not valid YAML") from None
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+        raise ManifestError("line 1: not valid YAML") from None
+    finally:
+        loader.dispose()
+
+
+def _objects(document: Any, line: int) -> Iterator[Manifest | str]:
+    """The objects in a document, or a text that says why it is none."""
+    if document is None:
+        return
+    if not isinstance(document, dict):
+        yield f"line {line}: not a Kubernetes object (a mapping was expected)"
+        return
+    api_version, kind, metadata = document.get("apiVersion"), document.get("kind"), document.get("metadata")
+    if not isinstance(api_version, str) or not isinstance(kind, str) or not api_version or not kind:
+        yield f"line {line}: not a Kubernetes object (it has no apiVersion or no kind)"
+        return
+    items = document.get("items")
+    if kind.endswith("List") and isinstance(items, list):
+        for item in items:
+            # The items of a typed list may leave out what the list says.
+            inherited = (
+                {"apiVersion": api_version, "kind": kind.removesuffix("List")} if kind != "List" else {}
+            )
+            yield from _objects({**inherited, **item} if isinstance(item, dict) else item, line)
+        return
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if not isinstance(name, str) or not name:
+        yield f"line {line}: this {kind} has no metadata.name"
+        return
+    namespace = metadata.get("namespace") or DEFAULT_NAMESPACE  # type: ignore[union-attr]  # name came from it
+    if not isinstance(namespace, str):
+        yield f"line {line}: metadata.namespace of {kind} {name!r} is not text"
+        return
+    yield Manifest(api_version, kind, namespace, name, line, document)
