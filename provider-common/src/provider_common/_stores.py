@@ -1,0 +1,439 @@
+"""Open stores: opened once, kept, shared, closed. No grpc here.
+
+A store is kept per everything its answers depend on: the kind, the configuration object (UID and spec), the scope and the
+namespace of the credentials, the store that the user pointed at, and, only for kinds that ask for it, the caller's
+namespace. What the credentials hold is compared again by hash when a store is used that was last checked a while ago.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from provider_common._reads import ReadWindow
+from provider_common.auth import AuthResolver, Scope, TokenCache
+from provider_common.catalog import Kind, StoreKind
+from provider_common.context import NOT_FOR_YOU, ApiCallCounter, Context, SharedObjects, remaining
+from provider_common.errors import (
+    AccessDeniedError,
+    DeadlineError,
+    MissingReferenceError,
+    PermanentError,
+    TemporaryError,
+)
+from provider_common.kube import KubeObject, KubeReader
+from provider_common.provider import ProviderV2
+from provider_common.requests import RetrySettings, StoreInfo
+from provider_common.spec import Spec
+
+_log = logging.getLogger(__name__)
+
+CHECK_AFTER = 10.0
+"""Seconds of use after which the credentials of a store are read again."""
+
+_RECHECK_SOON = 1.0
+"""Seconds between two checks when one could not be made, or when the backend keeps refusing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One request, resolved: which configuration object of which kind, for whom."""
+
+    kind: Kind[Any]
+    config_namespace: str
+    name: str
+    scope: Scope
+    store: StoreInfo | None = None
+    store_digest: bytes = b""
+    """Of `store`, so that it need not be compared field by field."""
+    retry: RetrySettings = RetrySettings()
+    family: tuple[Hashable, ...] = field(init=False, repr=False)
+    """Everything but the versions: of one family, one store is open at a time."""
+
+    @property
+    def title(self) -> str:
+        """The configuration object in words."""
+        return f"{self.kind.kind} {self.config_namespace}/{self.name}"
+
+    def __post_init__(self) -> None:
+        scope = self.scope
+        caller = scope.source_namespace if getattr(self.kind.cls, "depends_on_caller", False) else NOT_FOR_YOU
+        store = (
+            (self.store.api_version, self.store.kind, self.store.namespace, self.store.name)
+            if self.store
+            else ()
+        )
+        family = (
+            self.kind.title,
+            self.config_namespace,
+            self.name,
+            scope.store_kind,
+            scope.cluster_scoped,
+            scope.credentials_namespace,
+            caller,
+            store,
+        )
+        object.__setattr__(self, "family", family)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A configuration object with its spec as a model."""
+
+    source: KubeObject
+    spec: Spec
+    digest: bytes
+
+
+class Configs:
+    """Configuration objects with their specs parsed: once per object as long as it does not change."""
+
+    def __init__(self, kube: KubeReader) -> None:
+        self._kube = kube
+        self._parsed: dict[tuple[str, str, str], Parsed] = {}
+
+    def get(self, place: Place) -> Parsed:
+        """The configuration object of `place`.
+
+        Raises MissingReferenceError when there is none, InvalidSpecError when its spec can't be used, TemporaryError when
+        the configuration objects are not known yet.
+        """
+        kind = place.kind
+        found = self._kube.get_object(kind.api_version, kind.kind, place.config_namespace, place.name)
+        key = (kind.title, place.config_namespace, place.name)
+        if found is None:
+            self._parsed.pop(key, None)
+            raise MissingReferenceError(
+                f"There is no {kind.kind} {place.name!r} ({kind.api_version}) in namespace {place.config_namespace!r}: "
+                "create it, or correct providerRef",
+                details={"kind": kind.kind, "name": place.name, "namespace": place.config_namespace},
+            )
+        parsed = self._parsed.get(key)
+        if parsed is not None and parsed.source is found:
+            return parsed
+        digest = hashlib.sha256(json.dumps(found.spec, sort_keys=True, default=str).encode()).digest()
+        if parsed is not None and parsed.digest == digest:
+            # Only labels, status or the like changed: what is open stays open.
+            parsed = Parsed(found, parsed.spec, digest)
+        else:
+            parsed = Parsed(found, kind.spec.parse(found.spec, where=place.title), digest)
+        self._parsed[key] = parsed
+        return parsed
+
+
+@dataclass(slots=True, eq=False)
+class OpenStore:
+    """One store that is open, and what is known about its use."""
+
+    store: ProviderV2[Any]
+    auth: AuthResolver = field(repr=False)
+    version: tuple[Hashable, ...] = field(repr=False)
+    reads: ReadWindow = field(repr=False)
+    checked: float
+    used: float
+    users: int = 0
+    retired: bool = False
+    checking: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+
+@dataclass(slots=True)
+class _Opening:
+    """An open that is under way; the others of the family wait for it. `error` is kept for a while when permanent."""
+
+    done: threading.Event = field(default_factory=threading.Event)
+    error: Exception | None = None
+    version: tuple[Hashable, ...] = ()
+    expires: float = 0.0
+
+
+class OpenStores:
+    """The open stores of one server, bounded in number and in idle time."""
+
+    def __init__(
+        self,
+        kube: KubeReader,
+        *,
+        tokens: TokenCache,
+        shared: SharedObjects,
+        calls: ApiCallCounter | None = None,
+        read_window: float = 1.0,
+        check_after: float = CHECK_AFTER,
+        max_stores: int = 1000,
+        max_idle: float = 900.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`read_window`, `check_after` and `max_idle` are in seconds."""
+        self._kube = kube
+        self._configs = Configs(kube)
+        self._tokens = tokens
+        self._shared = shared
+        self._calls = calls
+        self._read_window = read_window
+        self._check_after = check_after
+        self._max_stores = max_stores
+        self._max_idle = max_idle
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._open: OrderedDict[tuple[Hashable, ...], OpenStore] = OrderedDict()
+        self._opening: dict[tuple[Hashable, ...], _Opening] = {}
+        self.opened = 0
+        self.closed = 0
+        # Reads of stores that are closed by now; the window of an open store counts for itself.
+        self._past_hits = 0
+        self._past_misses = 0
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @property
+    def read_hits(self) -> int:
+        """Reads answered without a backend call of their own."""
+        return self._past_hits + sum(entry.reads.hits for entry in tuple(self._open.values()))
+
+    @property
+    def read_misses(self) -> int:
+        """Reads that cost a backend call."""
+        return self._past_misses + sum(entry.reads.misses for entry in tuple(self._open.values()))
+
+    def config(self, place: Place) -> Parsed:
+        """The configuration object of `place`; raises as `Configs.get`."""
+        return self._configs.get(place)
+
+    def ready(self, place: Place) -> OpenStore | None:
+        """The open store of `place` if it can be used without waiting for anything, taken into use; else None."""
+        version = self._version(place, self._configs.get(place))
+        family = place.family
+        now = self._clock()
+        with self._lock:
+            entry = self._open.get(family)
+            if entry is None or entry.version != version or now - entry.checked >= self._check_after:
+                return None
+            self._open.move_to_end(family)
+            entry.users += 1
+            entry.used = now
+            return entry
+
+    def acquire(self, place: Place) -> OpenStore:
+        """The open store of `place`, opened or checked first where needed, taken into use.
+
+        Raises what opening raises; one caller opens, the others of the family wait.
+        """
+        while True:
+            entry = self.ready(place)
+            if entry is not None:
+                return entry
+            family = place.family
+            with self._lock:
+                entry = self._open.get(family)
+            version = self._version(place, self._configs.get(place))
+            if entry is not None and entry.version == version:
+                self._check(family, entry)
+            else:
+                self._open_once(place, family, version)
+
+    def release(self, entry: OpenStore) -> None:
+        """Give an acquired store back; a retired one is closed by its last user."""
+        with self._lock:
+            entry.users -= 1
+            close = entry.retired and entry.users == 0
+        if close:
+            self._close(entry)
+
+    @contextmanager
+    def use(self, place: Place) -> Iterator[OpenStore]:
+        """`acquire` and `release` around a block."""
+        entry = self.acquire(place)
+        try:
+            yield entry
+        finally:
+            self.release(entry)
+
+    def refused(self, place: Place, entry: OpenStore) -> bool:
+        """The backend refused the credentials of `entry`: look at once whether they changed. True when they did, and a
+        call may be tried again with the store that `acquire` then opens."""
+        if self._clock() - entry.checked < _RECHECK_SOON:
+            return False
+        entry.checked = float("-inf")
+        self._check(place.family, entry)
+        return entry.retired
+
+    def sweep(self) -> None:
+        """Close what has been idle for too long, and drop values past their window. Called now and then."""
+        now = self._clock()
+        with self._lock:
+            idle = [
+                (family, entry)
+                for family, entry in self._open.items()
+                if entry.users == 0 and now - entry.used > self._max_idle
+            ]
+            for family, entry in idle:
+                self._retire(family, entry)
+            entries = tuple(self._open.values())
+            for family, opening in list(self._opening.items()):
+                if opening.done.is_set() and now >= opening.expires:
+                    del self._opening[family]
+        for _, entry in idle:
+            self._close(entry)
+        for entry in entries:
+            entry.reads.sweep()
+
+    def close(self) -> None:
+        """Close every store; those in use are closed by their last user."""
+        with self._lock:
+            entries = list(self._open.items())
+            for family, entry in entries:
+                self._retire(family, entry)
+            unused = [entry for _, entry in entries if entry.users == 0]
+        for entry in unused:
+            self._close(entry)
+
+    @staticmethod
+    def _version(place: Place, parsed: Parsed) -> tuple[Hashable, ...]:
+        return (parsed.source.uid, parsed.digest, place.store_digest)
+
+    def _check(self, family: tuple[Hashable, ...], entry: OpenStore) -> None:
+        """Compare the credentials with what the store was opened with; retire the store when they changed."""
+        if not entry.checking.acquire(timeout=remaining()):
+            raise DeadlineError("The time that the caller gave is over; the credentials are still being read")
+        try:
+            now = self._clock()
+            if entry.retired or now - entry.checked < self._check_after:
+                return
+            try:
+                changed = entry.auth.changed()
+            except (TemporaryError, AccessDeniedError) as error:
+                # Kubernetes can't be asked. What is open worked a moment ago and stays; the next call asks again.
+                _log.warning("credentials could not be read again: %s", error)
+                entry.checked = now - self._check_after + _RECHECK_SOON
+                return
+            entry.checked = now
+            if not changed:
+                return
+            with self._lock:
+                if self._open.get(family) is entry:
+                    self._retire(family, entry)
+                close = entry.retired and entry.users == 0
+            if close:
+                self._close(entry)
+        finally:
+            entry.checking.release()
+
+    def _open_once(self, place: Place, family: tuple[Hashable, ...], version: tuple[Hashable, ...]) -> None:
+        with self._lock:
+            opening = self._opening.get(family)
+            if opening is not None and opening.done.is_set():
+                if (
+                    opening.error is not None
+                    and opening.version == version
+                    and self._clock() < opening.expires
+                ):
+                    raise opening.error.with_traceback(None)
+                opening = None
+            leads = opening is None
+            if opening is None:
+                opening = self._opening[family] = _Opening(version=version)
+        if leads:
+            self._lead_open(place, family, version, opening)
+            return
+        if not opening.done.wait(remaining()):
+            raise DeadlineError(f"The time that the caller gave is over; {place.title} is still being opened")
+        # A follower of another version, or of a leader whose own time was over, simply goes round again.
+        if (
+            opening.error is not None
+            and opening.version == version
+            and not isinstance(opening.error, DeadlineError)
+        ):
+            raise opening.error.with_traceback(None)
+
+    def _lead_open(
+        self, place: Place, family: tuple[Hashable, ...], version: tuple[Hashable, ...], opening: _Opening
+    ) -> None:
+        try:
+            entry = self._make(place, version)
+        except BaseException as error:
+            keep = isinstance(error, PermanentError) and self._read_window > 0
+            opening.error = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
+            opening.expires = self._clock() + min(self._read_window, 1.0) if keep else 0.0
+            with self._lock:
+                if not keep:
+                    self._opening.pop(family, None)
+            opening.done.set()
+            raise
+        unused: list[OpenStore] = []
+        with self._lock:
+            old = self._open.get(family)
+            if old is not None:
+                unused += [old] if self._retire(family, old) else []
+            self._open[family] = entry
+            while len(self._open) > self._max_stores:
+                oldest = next(iter(self._open))
+                evicted = self._open[oldest]
+                unused += [evicted] if self._retire(oldest, evicted) else []
+            self._opening.pop(family, None)
+        opening.done.set()
+        for closing in unused:
+            self._close(closing)
+
+    def _make(self, place: Place, version: tuple[Hashable, ...]) -> OpenStore:
+        parsed = self._configs.get(place)
+        auth = AuthResolver(self._kube, scope=place.scope, spec=parsed.spec, tokens=self._tokens)
+        kind: StoreKind = place.kind
+        context = make_context(place, parsed, auth, shared=self._shared, calls=self._calls)
+        now = self._clock()
+        store = kind.cls.open(context)
+        self.opened += 1
+        return OpenStore(store, auth, version, ReadWindow(self._read_window, clock=self._clock), now, now)
+
+    def _retire(self, family: tuple[Hashable, ...], entry: OpenStore) -> bool:
+        """Take `entry` out (the lock is held). True when nobody uses it, and the caller has to close it."""
+        del self._open[family]
+        entry.retired = True
+        self._past_hits += entry.reads.hits
+        self._past_misses += entry.reads.misses
+        return entry.users == 0
+
+    def _close(self, entry: OpenStore) -> None:
+        self.closed += 1
+        entry.reads.clear()
+        try:
+            entry.store.close()
+        except Exception as error:  # noqa: BLE001 - a store that won't close must not fail the call that ends
+            _log.warning("closing a %s failed: %s", type(entry.store).__name__, type(error).__name__)
+
+
+def make_context(
+    place: Place,
+    parsed: Parsed,
+    auth: AuthResolver,
+    *,
+    shared: SharedObjects,
+    calls: ApiCallCounter | None,
+) -> Context[Any]:
+    """What an author gets for `place`. A store that did not declare `depends_on_caller` is not told the caller."""
+    told = place.kind.role == "generator" or place.kind.cls.depends_on_caller
+    return Context(
+        spec=parsed.spec,
+        auth=auth,
+        api_version=place.kind.api_version,
+        kind=place.kind.kind,
+        name=place.name,
+        namespace=place.config_namespace,
+        store_kind=place.scope.store_kind,
+        store=place.store,
+        retry=place.retry,
+        log=logging.getLogger(f"provider.{place.kind.kind}"),
+        caller=place.scope.source_namespace if told else NOT_FOR_YOU,
+        shared_objects=shared,
+        calls=calls,
+    )
+
+
+__all__ = ["CHECK_AFTER", "Configs", "OpenStore", "OpenStores", "Parsed", "Place", "make_context"]

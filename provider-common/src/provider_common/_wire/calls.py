@@ -1,0 +1,109 @@
+"""One call from bytes to bytes: deadline, contract version, parsing, size, errors, metrics, log. The same for every RPC.
+
+Requests are parsed here and not by grpc, which answers a request that can't be parsed with INTERNAL.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Generic, NoReturn, Protocol, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from provider_proto import CONTRACT_VERSION_KEY
+
+from provider_common._logging import new_request_id
+from provider_common._metrics import Metrics
+from provider_common._wire import statuses, versions
+from provider_common.context import call_deadline
+from provider_common.errors import InvalidRequestError, OverloadedError, ProviderError, TooLargeError
+
+_log = logging.getLogger(__name__)
+
+LARGEST_ANSWER = 4 * 1024 * 1024
+"""Bytes of an answer that a Go core accepts (contract: message limits)."""
+
+RequestT = TypeVar("RequestT", bound=Message)
+
+
+@dataclass(slots=True)
+class Call:
+    """What a servicer may change about the answer beside the answer itself."""
+
+    metadata: tuple[tuple[str, str], ...] = versions.OUR_METADATA
+
+    def claim_version(self, version: str) -> None:
+        """Claim another contract version: a fault for tests."""
+        self.metadata = ((CONTRACT_VERSION_KEY, version),)
+
+
+class Body(Protocol[RequestT]):
+    """What one RPC does."""
+
+    def __call__(self, request: RequestT, call: Call, /) -> Message:
+        """Answer, or raise."""
+
+
+class Rpc(Generic[RequestT]):
+    """One RPC, as grpc calls it: bytes and a context in, bytes out."""
+
+    def __init__(self, path: str, request: type[RequestT], body: Body[RequestT], metrics: Metrics) -> None:
+        """`path` is the full method path."""
+        self._path = path
+        self._parse = request.FromString
+        self._body = body
+        self._metrics = metrics
+
+    def __call__(self, data: bytes, context: grpc.ServicerContext) -> bytes:
+        """Serve one call."""
+        began = time.perf_counter()
+        call = Call()
+        ok = False
+        try:
+            with call_deadline(context.time_remaining()):
+                versions.check(context)
+                answer = self._body(self._read(data), call).SerializeToString()
+                if len(answer) > LARGEST_ANSWER:
+                    raise TooLargeError(
+                        f"The answer has {len(answer)} bytes, more than the {LARGEST_ANSWER} that a core accepts: "
+                        "ask for less (a property, or a narrower find)",
+                        details={"bytes": str(len(answer)), "limit": str(LARGEST_ANSWER)},
+                    )
+            ok = True
+            context.set_trailing_metadata(call.metadata)
+            return answer
+        except ProviderError as error:
+            self._refuse(context, call, error)
+        except Exception as error:  # noqa: BLE001 - a bug in a provider ends one call, never the server
+            self._refuse(context, call, statuses.bug(error, new_request_id()))
+        finally:
+            self._metrics.rpc(self._path, ok, time.perf_counter() - began)
+
+    def _read(self, data: bytes) -> RequestT:
+        try:
+            return self._parse(data)
+        except (DecodeError, UnicodeDecodeError):
+            raise InvalidRequestError(f"The request is not a {self._path.rsplit('/', 1)[1]}Request message") from None
+
+    def _refuse(self, context: grpc.ServicerContext, call: Call, error: ProviderError) -> NoReturn:
+        _log.info("%s: %s: %s", self._path, error.code, error.message)
+        statuses.abort(context, error, call.metadata)
+
+
+class Refusal:
+    """Answers calls that find the queue full, without reading them."""
+
+    def __init__(self, path: str, metrics: Metrics) -> None:
+        self._path = path
+        self._metrics = metrics
+
+    def __call__(self, _data: bytes, context: grpc.ServicerContext) -> bytes:
+        """Refuse one call."""
+        self._metrics.rpc(self._path, ok=False, seconds=0.0)
+        error = OverloadedError("This server has as many calls waiting as it can hold: try again later", retry_after=1.0)
+        statuses.abort(context, error, versions.OUR_METADATA)
+
+
+__all__ = ["LARGEST_ANSWER", "Body", "Call", "Refusal", "Rpc"]

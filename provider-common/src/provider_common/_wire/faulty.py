@@ -1,0 +1,56 @@
+"""Carries out the faults that kinds made for tests ask for. No other kind gets here."""
+
+from __future__ import annotations
+
+import threading
+
+import grpc
+
+from provider_common._wire.calls import Call
+from provider_common.context import remaining
+from provider_common.errors import DeadlineError, InvalidSpecError, ProviderError
+from provider_common.faults import Fault
+
+_CODES = {
+    "NOT_FOUND": "NO_SECRET",
+    "INVALID_ARGUMENT": "INVALID_REQUEST",
+    "UNAUTHENTICATED": "CREDENTIALS",
+    "PERMISSION_DENIED": "ACCESS_DENIED",
+    "UNIMPLEMENTED": "UNSUPPORTED",
+    "UNAVAILABLE": "TEMPORARY",
+    "RESOURCE_EXHAUSTED": "RATE_LIMITED",
+    "DEADLINE_EXCEEDED": "DEADLINE",
+}
+_RETRYABLE = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "ABORTED"})
+
+
+def _injected(fault: Fault) -> ProviderError:
+    if fault.status not in grpc.StatusCode.__members__ or fault.status == "OK":
+        raise InvalidSpecError(f"spec.faults: {fault.status!r} is not the name of a gRPC error code")
+
+    class InjectedError(ProviderError):
+        code = _CODES.get(fault.status, fault.status)
+        status = fault.status
+        retryable = fault.status in _RETRYABLE
+
+    return InjectedError(fault.message or f"Injected {fault.status}", retry_after=fault.retry_after)
+
+
+def carry_out(fault: Fault | None, call: Call) -> int:
+    """Wait, fail or hang as `fault` says. Returns the size to which the answer is to be padded, 0 for none."""
+    if fault is None:
+        return 0
+    if fault.contract_version:
+        call.claim_version(fault.contract_version)
+    _wait(float("inf") if fault.hang else fault.latency)
+    if fault.status:
+        raise _injected(fault)
+    return fault.answer_bytes
+
+
+def _wait(seconds: float) -> None:
+    left = remaining()
+    # An event that nobody sets: the thread is held as a backend that does not answer would hold it.
+    threading.Event().wait(min(seconds, left))
+    if seconds >= left:
+        raise DeadlineError("The time that the caller gave is over")

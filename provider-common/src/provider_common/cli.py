@@ -1,0 +1,305 @@
+"""The command line of every provider: `serve`, `crds`, `certs`, `version`.
+
+`serve(...)` is what an author calls; flags and environment are read once, here, into one frozen config.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from provider_common import _logging
+from provider_common.catalog import Catalog
+from provider_common.durations import parse_duration
+from provider_common.errors import ProviderError
+from provider_common.kube import KubeReader
+from provider_common.server import KindClass, PortInUseError, Server, ServerConfig
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """One setting: its flag, its environment variables, and how its text becomes a value."""
+
+    field: str
+    flag: str
+    env: tuple[str, ...]
+    parse: Callable[[str], Any]
+    help: str
+    metavar: str
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in {"true", "false", "1", "0"}:
+        raise ValueError(f"{text!r} has to be true or false")
+    return text.lower() in {"true", "1"}
+
+
+_SETTINGS = (
+    _Setting("host", "--host", ("ESO_PROVIDER_HOST",), str, "address of the gRPC endpoint", "ADDRESS"),
+    _Setting("port", "--port", ("ESO_PROVIDER_PORT",), int, "port of the gRPC endpoint; 0 takes a free one", "PORT"),
+    _Setting("http_host", "--http-host", ("ESO_PROVIDER_HTTP_HOST",), str, "address of /metrics and /healthz", "ADDRESS"),
+    _Setting("http_port", "--http-port", ("ESO_PROVIDER_HTTP_PORT",), int, "port of /metrics and /healthz", "PORT"),
+    _Setting(
+        "tls",
+        "--enable-tls",
+        ("ESO_PROVIDER_ENABLE_TLS",),
+        _boolean,
+        "false serves plaintext to everyone: for development only",
+        "BOOL",
+    ),
+    _Setting("tls_dir", "--tls-dir", ("TLS_CERT_DIR",), Path, "folder of the certificates and the key", "DIR"),
+    _Setting("ca_file", "--ca-file", ("TLS_CA_CERT_FILE",), str, "name of the CA file in that folder", "NAME"),
+    _Setting("cert_file", "--cert-file", ("TLS_CERT_FILE",), str, "name of the certificate file", "NAME"),
+    _Setting("key_file", "--key-file", ("TLS_KEY_FILE",), str, "name of the key file", "NAME"),
+    _Setting("threads", "--threads", ("ESO_PROVIDER_THREADS",), int, "threads that serve calls", "N"),
+    _Setting("max_queued", "--max-queued", ("ESO_PROVIDER_MAX_QUEUED",), int, "calls that may wait for a thread", "N"),
+    _Setting(
+        "read_window",
+        "--read-window",
+        ("ESO_PROVIDER_READ_WINDOW",),
+        parse_duration,
+        "how long one read serves further reads of the same object; 0s turns it off",
+        "DURATION",
+    ),
+    _Setting(
+        "check_credentials_after",
+        "--check-credentials-after",
+        ("ESO_PROVIDER_CHECK_CREDENTIALS_AFTER",),
+        parse_duration,
+        "how long credentials are used before their Secrets are read again",
+        "DURATION",
+    ),
+    _Setting("max_stores", "--max-stores", ("ESO_PROVIDER_MAX_STORES",), int, "stores that are kept open", "N"),
+    _Setting(
+        "max_idle", "--max-idle", ("ESO_PROVIDER_MAX_IDLE",), parse_duration, "how long an unused store is kept", "DURATION"
+    ),
+    _Setting(
+        "drain", "--drain", ("ESO_PROVIDER_DRAIN",), parse_duration, "time for calls in flight after SIGTERM", "DURATION"
+    ),
+)
+
+
+def serve(
+    *kinds: KindClass,
+    name: str = "",
+    version: str = "",
+    argv: Sequence[str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> None:
+    """Run the command line of a provider that serves `kinds`: `serve`, `crds`, `certs`, `version`.
+
+    `name` is the distribution's name, `argv` and `environ` default to the process's own. Exits the process: 0 after a drain,
+    1 when it can't serve, 2 for a wrong command line.
+    """
+    title = name or Path(sys.argv[0]).stem or "provider"
+    environ = os.environ if environ is None else environ
+    parser = _parser(title, environ)
+    arguments = parser.parse_args(argv)
+    try:
+        sys.exit(arguments.run(arguments, _Provider(kinds, title, version), environ))
+    except (ProviderError, PortInUseError) as error:
+        _fail(f"{title}: {error}")
+    except (OSError, ValueError) as error:
+        _fail(f"{title}: {error}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Provider:
+    kinds: tuple[KindClass, ...]
+    name: str
+    version: str
+
+
+def _fail(text: str) -> NoReturn:
+    sys.stderr.write(f"{text}\n")
+    sys.exit(1)
+
+
+def _parser(name: str, environ: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=name, description="An out-of-tree secret provider for External Secrets Operator.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser(
+        "serve",
+        help="serve the provider",
+        description="Serve the provider over gRPC with mutual TLS. Every flag can be given by the environment variable "
+        "named beside it.",
+    )
+    source = command.add_argument_group("where configuration objects and credentials are read")
+    source.add_argument(
+        "--manifests",
+        type=Path,
+        default=environ.get("ESO_PROVIDER_MANIFESTS") or None,
+        metavar="DIR",
+        help="a folder of YAML manifests, instead of a cluster (ESO_PROVIDER_MANIFESTS)",
+    )
+    source.add_argument(
+        "--kubeconfig",
+        type=Path,
+        default=environ.get("KUBECONFIG") or None,
+        metavar="FILE",
+        help="kubeconfig of the cluster (KUBECONFIG); in a pod its ServiceAccount is used",
+    )
+    settings = command.add_argument_group("settings")
+    for setting in _SETTINGS:
+        default = getattr(ServerConfig, setting.field, None)
+        settings.add_argument(
+            setting.flag,
+            dest=setting.field,
+            type=_typed(setting.parse),
+            metavar=setting.metavar,
+            help=f"{setting.help} ({setting.env[0]})" if default is None else setting.help,
+        )
+    command.add_argument("--verbose", action="store_true", help="log every decision (ESO_PROVIDER_VERBOSE)")
+    command.add_argument("--log-format", choices=("json", "text"), default="json", help="how the log is written")
+    command.add_argument(
+        "--ready-file", type=Path, metavar="FILE", help="written with the bound ports as JSON once the provider serves"
+    )
+    command.add_argument("--exit-with-parent", action="store_true", help="stop when the process that started this one ends")
+    command.set_defaults(run=_serve)
+
+    command = commands.add_parser("crds", help="print the CustomResourceDefinitions", description="Print the CRDs as YAML.")
+    command.add_argument("--aliases", action="store_true", help="also those of the other names that the kinds go by")
+    command.set_defaults(run=_crds)
+
+    command = commands.add_parser(
+        "certs",
+        help="make or renew certificates in a folder",
+        description="Make a CA, a server and a client certificate in a folder, or renew those that end soon. Run it again "
+        "at any time: what is still good stays.",
+    )
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder")
+    command.add_argument(
+        "--host", action="append", default=[], metavar="NAME", help="a name or address of the server; may be repeated"
+    )
+    command.add_argument(
+        "--service", metavar="NAME.NAMESPACE", help="a Kubernetes Service, for all of its names"
+    )
+    command.set_defaults(run=_certs)
+
+    command = commands.add_parser("version", help="print the version", description="Print the version.")
+    command.add_argument("--json", action="store_true", help="with contract versions and kinds, as JSON")
+    command.set_defaults(run=_version)
+    return parser
+
+
+def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    def checked(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return checked
+
+
+def _config(arguments: argparse.Namespace, environ: Mapping[str, str]) -> ServerConfig:
+    values: dict[str, Any] = {}
+    for setting in _SETTINGS:
+        value = getattr(arguments, setting.field)
+        for variable in setting.env if value is None else ():
+            if environ.get(variable):
+                try:
+                    value = setting.parse(environ[variable])
+                except ValueError as error:
+                    raise ValueError(f"{variable}: {error}") from None
+        if value is not None:
+            values[setting.field] = value
+    return ServerConfig(**values)
+
+
+def _serve(arguments: argparse.Namespace, provider: _Provider, environ: Mapping[str, str]) -> int:
+    verbose = arguments.verbose or environ.get("ESO_PROVIDER_VERBOSE", "").lower() in {"1", "true"}
+    _logging.configure(level="DEBUG" if verbose else "INFO", fmt=arguments.log_format)
+    config = _config(arguments, environ)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    parent = os.getppid()
+    server = Server(
+        *provider.kinds, kube=_reader(arguments), name=provider.name, version=provider.version, config=config
+    )
+    with server:
+        announced = arguments.ready_file is None
+        while not stop.wait(0.01 if not announced else 1.0):
+            if not announced and server.serving:
+                _announce(arguments.ready_file, server)
+                announced = True
+            if arguments.exit_with_parent and os.getppid() != parent:
+                _log.info("the parent process ended")
+                break
+        _log.info("draining: calls in flight have %g s", config.drain)
+    _log.info("stopped")
+    return 0
+
+
+def _reader(arguments: argparse.Namespace) -> KubeReader:
+    if arguments.manifests is not None:
+        from provider_common._kube_folder import FolderReader
+
+        return FolderReader(Path(arguments.manifests))
+    # The client is heavy, and only this branch needs it.
+    from provider_common._kube_cluster import ClusterReader
+
+    return ClusterReader(kubeconfig=arguments.kubeconfig)
+
+
+def _announce(path: Path, server: Server) -> None:
+    """Write the ready file whole or not at all: somebody is waiting to read it."""
+    content = {"port": server.port, "http_port": server.http_port, "pid": os.getpid()}
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False, encoding="utf-8") as file:
+        json.dump(content, file)
+    Path(file.name).replace(path)
+
+
+def _crds(arguments: argparse.Namespace, provider: _Provider, _environ: Mapping[str, str]) -> int:
+    from provider_common.crd import crds_yaml
+
+    sys.stdout.write(crds_yaml(*provider.kinds, aliases=arguments.aliases))
+    return 0
+
+
+def _certs(arguments: argparse.Namespace, _provider: _Provider, _environ: Mapping[str, str]) -> int:
+    from provider_common.certificates import CertificateManager, FolderStore, service_hosts
+
+    hosts = list(arguments.host)
+    if arguments.service:
+        service, dot, namespace = arguments.service.partition(".")
+        if not (service and dot and namespace):
+            raise ValueError(f"--service {arguments.service!r} has to be NAME.NAMESPACE")
+        hosts += service_hosts(service, namespace)
+    manager = CertificateManager(FolderStore(arguments.out), hosts=hosts or ["localhost", "127.0.0.1"])
+    sys.stdout.write(f"{manager.ensure()}\n")
+    return 0
+
+
+def _version(arguments: argparse.Namespace, provider: _Provider, _environ: Mapping[str, str]) -> int:
+    from provider_common._wire.versions import SPOKEN
+    from provider_common.server import installed_version
+
+    version = provider.version or installed_version(provider.name)
+    if not arguments.json:
+        sys.stdout.write(f"{provider.name} {version} (contract {SPOKEN[0]})\n")
+        return 0
+    kinds = [
+        {"role": kind.role, "apiVersion": kind.api_version, "kind": kind.kind, "aliasOf": kind.alias_of}
+        for kind in Catalog(*provider.kinds)
+    ]
+    content = {"name": provider.name, "version": version, "contractVersions": SPOKEN, "kinds": kinds}
+    sys.stdout.write(json.dumps(content, indent=2) + "\n")
+    return 0
+
+
+__all__ = ["serve"]
