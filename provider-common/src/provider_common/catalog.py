@@ -30,6 +30,8 @@ class Kind(Generic[ClassT]):
     kind: str
     plural: str
     alias_of: str = ""
+    faulty: bool = False
+    """True for a kind made for tests, whose class has a `fault` method."""
 
     @property
     def title(self) -> str:
@@ -105,10 +107,11 @@ class Catalog:
 
 def _names(role: Role, cls: ClassT, spec: type[Spec], default: str) -> Iterator[Kind[ClassT]]:
     api_version = spec.api_version or default
-    yield Kind(role, cls, spec, api_version, spec.kind, spec.plural_name())
+    faulty = hasattr(cls, "fault")
+    yield Kind(role, cls, spec, api_version, spec.kind, spec.plural_name(), faulty=faulty)
     for alias in spec.aliases:
         plural = alias.plural or plural_of(alias.kind)
-        yield Kind(role, cls, spec, alias.api_version, alias.kind, plural, f"{api_version}/{spec.kind}")
+        yield Kind(role, cls, spec, alias.api_version, alias.kind, plural, f"{api_version}/{spec.kind}", faulty)
 
 
 def _add(names: dict[tuple[str, str], Kind[ClassT]], kind: Kind[ClassT]) -> None:

@@ -43,11 +43,18 @@ def remaining() -> float:
     return min(left, LONGEST_CALL)
 
 
+def start_call(seconds: float | None) -> None:
+    """Give this thread's current call `seconds` from now; None means `LONGEST_CALL`. grpc runs every call in a context of its
+    own, so there is nothing to put back."""
+    _deadline.set(time.monotonic() + (LONGEST_CALL if seconds is None else seconds))
+
+
 @contextmanager
 def call_deadline(seconds: float | None) -> Iterator[None]:
-    """Give the code below `seconds` from now. None means `LONGEST_CALL`."""
-    token = _deadline.set(time.monotonic() + (LONGEST_CALL if seconds is None else seconds))
+    """`start_call` for a block: what code outside of a server, a test say, gives to a store it calls by itself."""
+    token = _deadline.set(None)
     try:
+        start_call(seconds)
         yield
     finally:
         _deadline.reset(token)
@@ -205,4 +212,5 @@ __all__ = [
     "SharedObjects",
     "call_deadline",
     "remaining",
+    "start_call",
 ]

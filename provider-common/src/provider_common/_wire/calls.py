@@ -17,7 +17,7 @@ from provider_proto import CONTRACT_VERSION_KEY
 from provider_common._logging import new_request_id
 from provider_common._metrics import Metrics
 from provider_common._wire import statuses, versions
-from provider_common.context import call_deadline
+from provider_common.context import start_call
 from provider_common.errors import InvalidRequestError, OverloadedError, ProviderError, TooLargeError
 
 _log = logging.getLogger(__name__)
@@ -62,15 +62,15 @@ class Rpc(Generic[RequestT]):
         call = Call()
         ok = False
         try:
-            with call_deadline(context.time_remaining()):
-                versions.check(context)
-                answer = self._body(self._read(data), call).SerializeToString()
-                if len(answer) > LARGEST_ANSWER:
-                    raise TooLargeError(
-                        f"The answer has {len(answer)} bytes, more than the {LARGEST_ANSWER} that a core accepts: "
-                        "ask for less (a property, or a narrower find)",
-                        details={"bytes": str(len(answer)), "limit": str(LARGEST_ANSWER)},
-                    )
+            start_call(context.time_remaining())
+            versions.check(context)
+            answer = self._body(self._read(data), call).SerializeToString()
+            if len(answer) > LARGEST_ANSWER:
+                raise TooLargeError(
+                    f"The answer has {len(answer)} bytes, more than the {LARGEST_ANSWER} that a core accepts: "
+                    "ask for less (a property, or a narrower find)",
+                    details={"bytes": str(len(answer)), "limit": str(LARGEST_ANSWER)},
+                )
             ok = True
             context.set_trailing_metadata(call.metadata)
             return answer

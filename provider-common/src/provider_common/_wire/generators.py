@@ -90,6 +90,7 @@ class GeneratorServicer:
 
     @staticmethod
     def _fault(generator: GeneratorV2[Any], context: Context[Any], method: str, call: Call) -> int:
+        """Faults of kinds made for tests. Returns the size to which the answer is to be padded."""
         fault = getattr(generator, "fault", None)
         return 0 if fault is None else carry_out(fault(context, method), call)
 

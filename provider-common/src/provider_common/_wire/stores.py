@@ -234,7 +234,7 @@ class SecretStoreServicer:
 
     def _fault(self, place: Place, method: str, key: str, call: Call) -> int:
         """Faults of kinds made for tests. Returns the size to which the answer is to be padded."""
-        if not hasattr(place.kind.cls, "fault"):
+        if not place.kind.faulty:
             return 0
         with self._admission.slot(place.family, place.title), self._stores.use(place) as entry:
             return carry_out(entry.store.fault(method, key), call)  # type: ignore[attr-defined]
