@@ -44,7 +44,8 @@ class Authority:
 
 def pem_blocks(pem: bytes, label: str = "") -> list[bytes]:
     """The PEM blocks of `pem` whose label ends in `label`. Raises CertificateError when one is cut off."""
-    found = [(match.group(1), match.group(0)) for match in _BLOCK.finditer(pem)]
+    # Each block ends in one newline, whatever the file had: blocks are joined again by who uses them.
+    found = [(match.group(1), match.group(0).rstrip() + b"\n") for match in _BLOCK.finditer(pem)]
     if pem.count(b"-----BEGIN ") != len(found):
         raise CertificateError("a PEM block is cut off: the file is half written or damaged")
     return [block for name, block in found if name.decode("ascii").endswith(label)]
