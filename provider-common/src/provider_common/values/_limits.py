@@ -19,13 +19,17 @@ def encode_path(path: str) -> bytes:
     """The bytes of a path that is not too long; raises InvalidSpecError."""
     encoded = path.encode("utf-8", "surrogatepass")
     if len(encoded) > MAX_PATH:
-        raise InvalidSpecError(f"A property path is {len(encoded)} bytes long, more than the {MAX_PATH} that are read")
+        raise InvalidSpecError(
+            f"A property path is {len(encoded)} bytes long, more than the {MAX_PATH} that are read"
+        )
     return encoded
 
 
 def path_too_deep() -> InvalidSpecError:
     """For a path that nests too deep."""
-    return InvalidSpecError(f"A property path nests more than {MAX_NESTING} queries or multipaths: simplify it")
+    return InvalidSpecError(
+        f"A property path nests more than {MAX_NESTING} queries or multipaths: simplify it"
+    )
 
 
 def document_too_deep(modifier: str) -> InvalidSpecError:

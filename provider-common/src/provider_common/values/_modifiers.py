@@ -5,7 +5,6 @@ The set is closed: nobody can add a modifier.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -216,34 +215,12 @@ def _prettify(text: bytes, argument: bytes) -> bytes:
             case b"prefix":
                 style.prefix = _only_blanks(value.as_bytes())
             case b"width":
-                style.width = _as_int(value)
+                style.width = value.as_int()
     return _pretty.pretty(text, style)
 
 
 def _only_blanks(text: bytes) -> bytes:
     return bytes(c for c in text if c in b" \t\r\n")
-
-
-def _as_int(value: Value) -> int:
-    """A width: what is no number is 0, what does not fit is as wide as can be."""
-    if value.kind is Kind.TRUE:
-        return 1
-    digits = value.text if value.kind is Kind.STRING else value.raw
-    if value.kind in {Kind.STRING, Kind.NUMBER} and _INTEGER.fullmatch(digits):
-        sign = -1 if digits.startswith(b"-") else 1
-        return _signed(sign * int(digits.lstrip(b"-")[-64:]))
-    number = value.number
-    if number != number or abs(number) >= 1 << 63:
-        return -(1 << 63)
-    return int(number)
-
-
-def _signed(number: int) -> int:
-    """Wrapped to 64 bits."""
-    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
-
-
-_INTEGER = re.compile(rb"-?[0-9]+")
 
 
 def _ugly(text: bytes, _argument: bytes) -> bytes:

@@ -243,8 +243,10 @@ class Selector:
 _SELECTOR_PIECE = re.compile(rb'\\.?|"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[@:,\[({\])}]', re.DOTALL)
 
 
-def selectors(path: bytes) -> tuple[list[Selector], bytes] | None:
-    """The members of the multipath that `path` begins with, and what follows it; None if it does not close."""
+def selectors(path: bytes) -> tuple[list[Selector] | None, bytes]:
+    """The members of the multipath that `path` begins with, and what follows it; None and nothing if it does not
+    close.
+    """
     found: list[Selector] = []
     depth, start, colon, modifier = 1, 1, 0, False
 
@@ -272,7 +274,7 @@ def selectors(path: bytes) -> tuple[list[Selector], bytes] | None:
             if depth == 0:
                 push(at)
                 return found, path[at + 1 :]
-    return None
+    return None, b""
 
 
 def last_name(path: bytes) -> bytes:

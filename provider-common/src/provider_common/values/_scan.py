@@ -16,9 +16,7 @@ _TOKENS = b"(" + _STRING + b")|(" + _LITERAL + b")|(" + _NUMBER + rb")|([{\[])"
 
 # Groups of all three: string, literal, number, opening bracket; MEMBER has the key before, ELEMENT the end behind.
 VALUE = re.compile(rb'[^{\["nft+\-0-9iIN]*+(?:' + _TOKENS + b")", re.DOTALL)
-MEMBER = re.compile(
-    rb'[^"}]*+"(' + _STRING_BODY + rb')"[^{\["nft+\-0-9iIN]*+(?:' + _TOKENS + b")", re.DOTALL
-)
+MEMBER = re.compile(rb'[^"}]*+"(' + _STRING_BODY + rb')"[^{\["nft+\-0-9iIN]*+(?:' + _TOKENS + b")", re.DOTALL)
 ELEMENT = re.compile(rb'[^{\["nft+\-0-9iIN\]]*+(?:' + _TOKENS + rb"|(\]|\Z))", re.DOTALL)
 
 STRING = re.compile(_STRING, re.DOTALL)
@@ -81,4 +79,6 @@ def trim_space(text: bytes) -> bytes:
 
 
 _ASCII_SPACE = b"\t\n\v\f\r "
-_SPACE = "\t\n\v\f\r \u0085\u00a0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+_SPACE = "\t\n\v\f\r \u0085\u00a0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)

@@ -40,7 +40,7 @@ def _join_surrogates(high: int, low: int) -> bytes:
 
 
 def unescape(body: bytes) -> bytes:
-    """gjson's reading of what stands between two quotes: it ends early at a control character or a bad escape."""
+    """What gjson reads from what stands between two quotes: it ends early at a control character or a bad escape."""
     out: list[bytes] = []
     i = 0
     while piece := _PIECE.match(body, i):
@@ -116,7 +116,7 @@ _WRITTEN = {
 
 
 def quote(text: bytes, *, escape_html: bool = True) -> bytes:
-    """`text` as Go's JSON encoder writes it. A byte that is not UTF-8 becomes the six characters `\\ufffd`."""
+    """`text` as Go's JSON encoder writes it. A byte that is not UTF-8 becomes the escape of U+FFFD."""
     pattern = _ESCAPED_HTML if escape_html else _ESCAPED
     try:
         text.decode()

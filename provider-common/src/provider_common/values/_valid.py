@@ -7,7 +7,10 @@ import re
 _BLANK = rb"[ \t\n\r]*+"
 _STRING = rb'"(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+"'
 _SCALAR = (
-    b"(?:" + _STRING + rb"|-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+\-]?[0-9]++)?+|true|false|null)" + _BLANK
+    b"(?:"
+    + _STRING
+    + rb"|-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+\-]?[0-9]++)?+|true|false|null)"
+    + _BLANK
 )
 _KEY = _STRING + _BLANK + b":" + _BLANK
 

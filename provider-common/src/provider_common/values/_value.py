@@ -72,7 +72,7 @@ class Value:
             case Kind.NUMBER:
                 return self.raw if _INTEGER.fullmatch(self.raw) else format_float(self.number)
             case Kind.TRUE | Kind.FALSE:
-                return self.kind.value.encode()
+                return b"true" if self.kind is Kind.TRUE else b"false"
             case Kind.NULL:
                 return b""
 
@@ -85,6 +85,21 @@ class Value:
                 return self.number != 0
             case _:
                 return self.kind is Kind.TRUE
+
+    def as_int(self) -> int:
+        """As Go's int64. What is no number is 0; digits beyond 64 bits wrap around."""
+        if self.kind is Kind.TRUE:
+            return 1
+        digits = self.text if self.kind is Kind.STRING else self.raw
+        if self.kind in {Kind.STRING, Kind.NUMBER} and _DIGITS.fullmatch(digits):
+            sign = -1 if digits.startswith(b"-") else 1
+            return (sign * int(digits.lstrip(b"-")[-64:]) + (1 << 63)) % (1 << 64) - (1 << 63)
+        number = self.number
+        fits = -(1 << 63) <= number < 1 << 63  # not so for NaN
+        return int(number) if fits else -(1 << 63)
+
+
+_DIGITS = re.compile(rb"-?[0-9]+")
 
 
 def parse_bool(text: bytes) -> bool | None:

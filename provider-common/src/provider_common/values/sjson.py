@@ -15,7 +15,7 @@ from provider_common.values._evaluate import evaluate
 from provider_common.values._limits import encode_path
 from provider_common.values._path import wrapped_index
 from provider_common.values._text import quote
-from provider_common.values._value import Kind, Value, entries, literal_kind, parse, string_text
+from provider_common.values._value import Kind, Value, entries, parse
 
 __all__ = ["MAX_PADDING", "delete", "set_string"]
 
@@ -63,7 +63,9 @@ def delete(document: bytes, path: str) -> bytes:
     """
     steps = _steps(encode_path(path))
     if steps is None:
-        raise InvalidSpecError(f"Property {path!r}: a path with any of | # @ * ? can't be deleted, name one value")
+        raise InvalidSpecError(
+            f"Property {path!r}: a path with any of | # @ * ? can't be deleted, name one value"
+        )
     return _delete(document, steps)
 
 
@@ -159,14 +161,13 @@ def _add(text: bytes, steps: list[_Step], written: bytes) -> bytes:
         return raw[:end] + comma + _member(steps, written) + b"}"
     if index is None:
         if not steps[0].last:
-            raise InvalidSpecError(f"Property part {_shown(steps[0])}: the document has an array there, give an index")
+            raise InvalidSpecError(
+                f"Property part {_shown(steps[0])}: the document has an array there, give an index"
+            )
         return _scan.trim(raw).removesuffix(b"]") + comma + _element(steps, written) + b"]"
     elements = _elements(raw)
     missing = _padding(index - len(elements), steps[0])
-    if elements:
-        padding = b",null" * missing + comma
-    else:
-        padding = b"null," * missing
+    padding = b",null" * missing + comma if elements else b"null," * missing
     return b"[" + b",".join(elements) + padding + _element(steps, written) + b"]"
 
 
@@ -243,12 +244,12 @@ def _delete(document: bytes, steps: list[_Step]) -> bytes:
         start += found.index
         end = start + len(found.raw)
         steps = steps[1:]
-    before, first = _cut_tail(inner[: found.index])
+    before, first = _cut_tail(document[: start + found.index])
     after = inner[found.index + len(found.raw) :]
     if first:
         comma = _COMMA.match(after)
         after = after[comma.end() :] if comma else after
-    return document[:start] + before + after + document[end:]
+    return before + after + document[end:]
 
 
 _COMMA = re.compile(rb"[\x00-\x20]*+,")
@@ -256,7 +257,7 @@ _COMMA = re.compile(rb"[\x00-\x20]*+,")
 
 def _last_element(text: bytes) -> Value | None:
     count = evaluate(text, b"#")
-    number = int(count.number) if count.kind is Kind.NUMBER else 0
+    number = count.as_int()
     return evaluate(text, b"%d" % (number - 1)) if number > 0 else None
 
 
@@ -273,7 +274,7 @@ def _cut_tail(text: bytes) -> tuple[bytes, bool]:
     opening = text.rfind(b'"', 0, max(closing, 0))
     # As in Go, a quote counts as escaped by one backslash before it, itself escaped or not.
     while opening > 0 and text[opening - 1 : opening] == b"\\":
-        opening = text.rfind(b'"', 0, opening - 1)
+        opening = text.rfind(b'"', 0, max(opening - 2, 0))
     cut = max(text.rfind(b"{", 0, max(opening, 0)), text.rfind(b",", 0, max(opening, 0)))
     if opening < 0 or cut < 0:
         return text, False
