@@ -1,0 +1,170 @@
+"""Drain: the provider ends like a good neighbour, and comes back. These checks stop and start it, so they run last."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Self
+
+from google.protobuf.message import Message
+
+from provider_conformance import seed
+from provider_conformance.client import Answer, Client, Code, Pending
+from provider_conformance.judge import ServerJudge, StoreJudge
+from provider_conformance.registry import check
+from provider_conformance.target import Process
+from provider_conformance.verdict import Failed, NotRun
+
+GRACE = 40.0
+
+
+def _process(judge: ServerJudge | StoreJudge) -> Process:
+    if judge.target.process is None:
+        raise NotRun("not reachable: needs commands that stop and start the provider (process)")
+    return judge.target.process
+
+
+class _Stopped:
+    """The provider is stopped on entering, in the background, and started again on leaving."""
+
+    def __init__(self, judge: ServerJudge | StoreJudge) -> None:
+        self._judge = judge
+        self._process = _process(judge)
+        self._pool = ThreadPoolExecutor(1)
+        self.exit: Future[int]
+
+    def __enter__(self) -> Self:
+        self.exit = self._pool.submit(self._process.stop)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.exit.exception(GRACE)
+        self._pool.shutdown()
+        self._process.start()
+        _wait_until_serving(self._judge)
+
+
+def _wait_until_serving(judge: ServerJudge | StoreJudge) -> None:
+    deadline = time.monotonic() + GRACE
+    while time.monotonic() < deadline:
+        judge.session.reconnect()
+        if judge.session.serving(timeout=2):
+            return
+    raise Failed(f"the provider does not serve {GRACE:.0f} s after it was started again")
+
+
+@check("drain.exits-zero", area="drain", role="server", contract=("DRN-3", "DRN-4"), disturbs=True)
+def exits_zero(judge: ServerJudge) -> None:
+    """Stopped while idle the provider ends with status 0, and serves again when it is started.
+
+    If this fails: every rollout shows crashed containers, and alerts fire.
+    Likely cause: the signal is not handled.
+    Fix: handle SIGTERM and SIGINT, drain, and return.
+    """
+    with _Stopped(judge) as stopped:
+        status = stopped.exit.result(GRACE)
+        if status != 0:
+            raise Failed(f"the exit status is {status}")
+    judge.client.call(judge.harmless()).ok("after it was started again")
+
+
+@check("drain.finishes-calls", area="drain", contract=("DRN-1",), disturbs=True)
+def finishes_calls(judge: StoreJudge) -> None:
+    """Calls that are under way when the provider is stopped are answered.
+
+    If this fails: every rollout makes some syncs fail.
+    Likely cause: the server is stopped without a grace period.
+    Fix: stop accepting, wait for what is under way, then end.
+    """
+    hang = judge.store.faults.hang
+    if hang is None:
+        raise NotRun("not seeded: needs a key whose reading takes a while (faults.hang)")
+    patience = 1.5
+    pending = [judge.begin_get(hang.key, timeout=patience) for _ in range(4)]
+    threading.Event().wait(0.3)  # the calls have to be under way before the signal
+    with _Stopped(judge):
+        answers = [call.answer(patience + 5) for call in pending]
+    lost = [answer for answer in answers if answer.code in {Code.UNAVAILABLE, Code.CANCELLED, Code.INTERNAL}]
+    if lost:
+        raise Failed(f"{len(lost)} of {len(answers)} calls under way were cut off: {lost[0].said()}")
+
+
+@check("drain.loses-nothing", area="drain", role="server", contract=("DRN-1", "DRN-2"), disturbs=True)
+def loses_nothing(judge: ServerJudge) -> None:
+    """Under load every call is answered, or refused with UNAVAILABLE.
+
+    If this fails: a rollout makes calls end in ways that a core does not try again.
+    Likely cause: connections are cut while calls are on them.
+    Fix: say GOAWAY or NOT_SERVING first, let calls finish, and end then.
+    """
+    stop = threading.Event()
+    results: list[Answer[Message]] = []
+
+    def load(client: Client) -> None:
+        while not stop.is_set():
+            answer = client.call(judge.harmless(), timeout=5)
+            results.append(answer)
+            if answer.code is not Code.OK:
+                return
+
+    with judge.session.connection() as client, ThreadPoolExecutor(4) as pool:
+        workers = [pool.submit(load, client) for _ in range(4)]
+        while len(results) < 20:
+            threading.Event().wait(0.01)
+        with _Stopped(judge):
+            pass
+        stop.set()
+        for worker in workers:
+            worker.result(GRACE)
+    # A server that ends can't tell a call that never reached a handler from one that did: gRPC reports it as cancelled.
+    odd = [answer for answer in results if answer.code not in {Code.OK, Code.UNAVAILABLE, Code.CANCELLED}]
+    if odd:
+        raise Failed(f"under load, a call ended with {odd[0].said()}")
+
+
+@check("drain.refuses-new-calls", area="drain", contract=("DRN-2",), disturbs=True)
+def refuses_new_calls(judge: StoreJudge) -> None:
+    """While calls under way finish, health is NOT_SERVING or the connection is refused.
+
+    If this fails: a rollout keeps sending calls to a provider that is about to end.
+    Likely cause: health stays SERVING until the end.
+    Fix: set health to NOT_SERVING as the first step of the drain.
+    """
+    hang = judge.store.faults.hang
+    if hang is None:
+        raise NotRun("not seeded: needs a key whose reading takes a while (faults.hang)")
+    pending: list[Pending[Message]] = [judge.begin_get(hang.key, timeout=2.5) for _ in range(2)]
+    threading.Event().wait(0.3)  # the calls have to be under way before the signal
+    with _Stopped(judge) as stopped:
+        refused = False
+        while not refused and not stopped.exit.done():
+            with judge.session.connection() as client:
+                refused = not judge.session.serving(client, timeout=1)
+        for call in pending:
+            call.answer(10)
+    if not refused:
+        raise Failed("health was SERVING until the end")
+
+
+@check("drain.same-after-restart", area="drain", contract=("DRN-4",), disturbs=True)
+def same_after_restart(judge: StoreJudge) -> None:
+    """After a restart the same secret is read.
+
+    If this fails: something that is needed lived in the memory of the earlier process.
+    Likely cause: state that is kept in the process.
+    Fix: keep it in the backend. A backend that lives in the provider's memory names existing keys in the target.
+    """
+    _process(judge)
+    entry = next((entry for entry in judge.store.keys if not entry.version), None)
+    if entry is None and judge.store.seed == "push":
+        raise NotRun("not seeded: needs an existing key that does not live in the provider's memory (keys)")
+    item = (
+        judge.item(seed.TEXT)
+        if entry is None
+        else seed.Item(entry.key, entry.value, entry.property, ours=False)
+    )
+    judge.same(item, judge.read(item))
+    with _Stopped(judge):
+        pass
+    judge.same(item, judge.read(item))
