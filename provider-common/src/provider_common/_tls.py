@@ -2,7 +2,7 @@
 
 gRPC asks for the certificates at every handshake. The answer costs three `stat` calls while nothing changes; files that
 changed are read, checked, and used from this handshake on. Material that can't be used changes nothing: the server
-goes on with what it had, counts a failed reload, and says why.
+goes on with what it had, and when that lasts for half a second, counts a failed reload and says why.
 
 TLS below 1.2 needs no setting here: gRPC itself refuses it. Passphrases are not supported; there is nobody to type them.
 """
@@ -34,7 +34,7 @@ from provider_common.sensitive import SecretBytes
 
 _log = logging.getLogger(__name__)
 _PATIENCE = 0.5
-"""Seconds for which a client waits for files that don't fit together."""
+"""Seconds that files get to fit together again before it counts as a failure."""
 _Signature = tuple[tuple[int, ...] | None, ...]
 
 
@@ -123,17 +123,27 @@ def load_client(source: TlsClientFiles | str | os.PathLike[str]) -> _Checked:
 class ServerTls:
     """A server's certificates: read once at start, and again whenever the files have changed. Safe to use from any thread."""
 
-    def __init__(self, files: TlsFiles, *, on_reload: Callable[[bool, str], None] | None = None) -> None:
-        """Read the files. `on_reload` is told of every later change: whether it could be used, and why not.
+    def __init__(
+        self,
+        files: TlsFiles,
+        *,
+        on_reload: Callable[[bool, str], None] | None = None,
+        settle: float = _PATIENCE,
+    ) -> None:
+        """Read the files. `on_reload` is told of every later change: whether it could be used, and why not. Files that
+        don't fit together get `settle` seconds before that is a failure.
 
         Raises TlsError when the files can't be used. An expired certificate is no error (the clock may be wrong), but a
         warning in the log.
         """
         self._files = files
         self._on_reload = on_reload
+        self._settle = settle
         self._lock = threading.Lock()
         self._seen = _signature(files)
         self._current = _load(files)
+        self._doubted: _Signature | None = None
+        self._doubted_until = 0.0
         self._generation = 0
         self.reloads = 0
         self.failed_reloads = 0
@@ -164,25 +174,30 @@ class ServerTls:
         )
 
     def check(self) -> None:
-        """Take up changed files now. Never raises: what can't be used is counted and told."""
+        """Take up changed files now. Never raises: what still can't be used at a second look is counted and told."""
         with self._lock:
             told = self._check()
         if told is not None and self._on_reload is not None:
             self._on_reload(*told)
 
     def _check(self) -> tuple[bool, str] | None:
-        seen = _signature(self._files)
-        if seen == self._seen:
+        seen, moment = _signature(self._files), time.monotonic()
+        if seen == self._seen or (seen == self._doubted and moment < self._doubted_until):
             return None
-        self._seen = seen
         now = datetime.now(UTC)
         try:
             fresh = _load(self._files)
             _refuse_expired(self._files, fresh, self._current, now)
         except TlsError as error:
+            if seen != self._doubted:
+                # Whoever replaces three files is half done for a moment: that is no failure yet.
+                self._doubted, self._doubted_until = seen, moment + self._settle
+                return None
+            self._seen = seen
             self.failed_reloads += 1
             _log.warning("TLS files changed but can't be used, going on with the old ones: %s", error)
             return False, str(error)
+        self._seen = seen
         if fresh.material == self._current.material:
             return None
         self._current = fresh
