@@ -166,7 +166,7 @@ class KubeApi:
         return stored
 
     def _served(self, crd: Manifest, path: str) -> bool:
-        conditions = self.api("GET", path).get("status", {}).get("conditions", [])
+        conditions = (self.api("GET", path).get("status") or {}).get("conditions") or []
         if not any(item["type"] == "Established" and item["status"] == "True" for item in conditions):
             return False
         # "Established" comes a moment before the API server really answers for the new kind.
