@@ -1,0 +1,254 @@
+"""One HTTP request to a Vault, and its answer. hvac's adapter does the request; this module says with what.
+
+It refuses what the process environment would add: VAULT_* variables, ~/.vault-token, .netrc and REQUESTS_CA_BUNDLE are
+never read (one provider serves many stores; proxies are the exception). hvac's exceptions carry answers' bodies, so they
+are switched off: what an answer means is decided in `_errors`, in our own words.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from hvac.adapters import RawAdapter
+from provider_common import CredentialsError, InvalidSpecError, PermanentError, TemporaryError, remaining
+from provider_common.values import decode_json
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
+
+from provider_vault._consistency import Consistency
+from provider_vault._errors import LostAnswerError
+from provider_vault._login import ClientCertificate
+
+LONGEST_READ = 25.0
+"""Seconds to wait for an answer: below the 30 s after which a caller has gone."""
+LONGEST_CONNECT = 10.0
+_REDIRECTS = frozenset({301, 302, 307, 308})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Vault said. `body` is the JSON object, None when the answer is not one. Never shown."""
+
+    status: int
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    retry_after: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        """True for 2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def errors(self) -> tuple[str, ...] | None:
+        """Vault's `errors`; None when the answer has none. For decisions only: the texts are not ours to show."""
+        found = (self.body or {}).get("errors")
+        return tuple(str(item) for item in found) if isinstance(found, list) else None
+
+    @property
+    def warned(self) -> bool:
+        """True when Vault adds warnings."""
+        return bool((self.body or {}).get("warnings"))
+
+    def says(self, text: str) -> bool:
+        """True when `text` is part of one of the errors or warnings."""
+        found = [*(self.errors or ()), *((self.body or {}).get("warnings") or ())]
+        return any(text in str(item) for item in found)
+
+    def part(self, name: str) -> Mapping[str, Any] | None:
+        """An object of the answer, such as `data` or `auth`; None when it is not there."""
+        found = (self.body or {}).get(name)
+        return found if isinstance(found, Mapping) else None
+
+
+class VaultHttp:
+    """Requests to one server over connections of its own. Threads may share it."""
+
+    def __init__(
+        self,
+        server: str,
+        *,
+        tls: ssl.SSLContext | None = None,
+        headers: Mapping[str, str] | None = None,
+        consistency: Consistency | None = None,
+    ) -> None:
+        self.server = server.rstrip("/")
+        self._consistency = consistency or Consistency()
+        session = requests.Session()
+        session.trust_env = False
+        session.headers.update(headers or {})
+        session.mount("https://", _TlsAdapter(tls or ssl.create_default_context()))
+        session.mount("http://", HTTPAdapter(pool_maxsize=32))
+        self._session = session
+        adapter: Any = RawAdapter  # hvac has no types
+        self._adapter = adapter(
+            base_uri=self.server,
+            token="",
+            verify=True,
+            proxies=proxies_for(self.server),
+            allow_redirects=False,
+            session=session,
+            strict_http=True,
+        )
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str = "",
+        namespace: str = "",
+        body: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """Send one request to `/v1/<path>`; `path` is quoted already.
+
+        Raises TemporaryError when no answer comes, LostAnswerError when the request may have been carried out all the
+        same, CredentialsError when TLS fails, DeadlineError when the call's time is over.
+        """
+        left = remaining()
+        headers = dict(self._consistency.headers())
+        if token:
+            headers["X-Vault-Token"] = token
+        if namespace:
+            headers["X-Vault-Namespace"] = namespace
+        timeout = (min(left, LONGEST_CONNECT), min(left, LONGEST_READ))
+        try:
+            answer = self._follow(
+                method, f"/v1/{path}", headers=headers, timeout=timeout, json=body, params=params
+            )
+        except requests.exceptions.SSLError:
+            raise CredentialsError(
+                f"TLS to {self.server} fails: check caBundle or caProvider, the server's name, and the client certificate"
+            ) from None
+        except requests.exceptions.ConnectTimeout:
+            remaining()
+            raise TemporaryError(f"{self.server} does not accept a connection in time") from None
+        except requests.exceptions.Timeout:
+            remaining()
+            raise LostAnswerError(f"{self.server} does not answer in time") from None
+        except requests.exceptions.ConnectionError as error:
+            raise self._unreachable(error) from None
+        except (requests.exceptions.RequestException, ValueError) as error:
+            raise LostAnswerError(f"{self.server} answers what is no HTTP ({type(error).__name__})") from None
+        self._consistency.learn(answer.headers.get("X-Vault-Index"))
+        return Answer(answer.status_code, _body_of(answer), _retry_after(answer))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def _follow(self, method: str, path: str, **kwargs: Any) -> requests.Response:
+        # requests' own redirects would carry the token to any host over any scheme. A standby sends to the active
+        # node, once, and never from https to http.
+        answer: requests.Response = self._adapter.request(
+            method.lower(), path, raise_exception=False, **kwargs
+        )
+        target = answer.headers.get("Location")
+        if answer.status_code not in _REDIRECTS or not target:
+            return answer
+        target = urljoin(f"{self.server}{path}", target)
+        if urlsplit(target).scheme != urlsplit(self.server).scheme:
+            raise InvalidSpecError(
+                f"{self.server} redirects to another scheme; `server` has to name the address itself"
+            )
+        again = {key: value for key, value in kwargs.items() if key != "params"}
+        verb = "get" if method.lower() == "list" else method.lower()
+        headers = {**kwargs["headers"], "X-Vault-Request": "true"}
+        return self._session.request(
+            verb, target, **{**again, "headers": headers}, allow_redirects=False, proxies=proxies_for(target)
+        )
+
+    def _unreachable(self, error: Exception) -> TemporaryError:
+        # A new connection that failed carried nothing; one that broke may have carried the whole request.
+        reason = getattr(error.args[0] if error.args else None, "reason", None)
+        if type(reason).__name__ in {"NewConnectionError", "NameResolutionError", "ProxyError"}:
+            return TemporaryError(f"{self.server} can't be reached")
+        return LostAnswerError(f"The connection to {self.server} broke")
+
+
+class _TlsAdapter(HTTPAdapter):
+    """Uses one SSLContext as it is: requests would add its own bundle of roots to a private CA."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__(pool_maxsize=32)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(proxy, **kwargs, ssl_context=self._context)
+
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:  # noqa: ARG002
+        host, _pool = super().build_connection_pool_key_attributes(request, True, None)
+        return host, {"ssl_context": self._context}
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Nothing to add: the context verifies."""
+
+
+def tls_context(ca: bytes | None, client: ClientCertificate | None) -> ssl.SSLContext:
+    """TLS 1.2 or newer with `ca` (PEM) as the only roots, else the system's. Raises InvalidSpecError for bad PEM."""
+    context = ssl.create_default_context()
+    if ca is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            context.load_verify_locations(cadata=ca.decode("ascii", "replace"))
+        except (ssl.SSLError, ValueError):
+            raise InvalidSpecError(
+                "The CA certificates are not PEM that can be read (caBundle, caProvider)"
+            ) from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if client is not None:
+        _load_client(context, client)
+    return context
+
+
+def _load_client(context: ssl.SSLContext, client: ClientCertificate) -> None:
+    # Python's ssl loads a key only from a file. mkstemp makes it readable by this user alone, and it is gone at once.
+    handle, name = tempfile.mkstemp(prefix="tls-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(client.certificate.rstrip() + b"\n" + client.key)
+        context.load_cert_chain(name, password=_no_password)
+    except (ssl.SSLError, ValueError):
+        raise InvalidSpecError(
+            "The client certificate and its key are not a pair in PEM that can be read, without a password"
+        ) from None
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _no_password() -> str:
+    raise ValueError("encrypted keys are not supported")  # instead of OpenSSL's prompt on the terminal
+
+
+def proxies_for(url: str) -> dict[str, str]:
+    """The proxies that the environment names for `url`: HTTPS_PROXY and its kind, and Vault's own two variables."""
+    special = os.environ.get("VAULT_PROXY_ADDR") or os.environ.get("VAULT_HTTP_PROXY")
+    if special:
+        return {"http": special, "https": special}
+    return dict(get_environ_proxies(url))
+
+
+def _body_of(answer: requests.Response) -> Mapping[str, Any] | None:
+    if not answer.content:
+        return {}
+    try:
+        found = decode_json(answer.content, what="the answer")
+    except PermanentError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _retry_after(answer: requests.Response) -> float | None:
+    text = answer.headers.get("Retry-After", "")
+    return float(text) if text.isascii() and text.isdigit() else None

@@ -1,0 +1,294 @@
+"""`Vault`: secrets of a KV engine, read, found, pushed and deleted.
+
+What is pushed is marked `managed-by: external-secrets`; a secret without the mark is never changed or removed. A push that
+would change nothing writes nothing, and what was not asked for stays: other properties, other custom metadata.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any, Self
+
+from provider_common import (
+    ConflictError,
+    Context,
+    Find,
+    InvalidRequestError,
+    MissingReferenceError,
+    NoPropertyError,
+    NoSecretError,
+    ProviderV2,
+    PushData,
+    PushRemoteRef,
+    RemoteRef,
+)
+from provider_common.values import to_map_decoded
+
+from provider_vault._client import Connection, VaultClient
+from provider_vault._errors import ChangedMeanwhileError
+from provider_vault._kv import KeyValue, Metadata, Place
+from provider_vault._values import compact, parse_object, present, select, text_of
+from provider_vault.spec import VaultSpec
+
+OWNER_KEY = "managed-by"
+OWNER = "external-secrets"
+V1_METADATA = "custom_metadata"
+"""KV v1 has no metadata, so the mark is an entry of the data."""
+WRITE_TRIES = 4
+FIND_THREADS = 8
+
+
+class VaultStore(ProviderV2[VaultSpec]):
+    """One KV engine opened with one identity."""
+
+    def __init__(self, vault: VaultClient, kv: KeyValue, *, strict: bool = False) -> None:
+        self._vault = vault
+        self._kv = kv
+        self._strict = strict
+        # KV v1 can't compare and set. Within this process, at least, changes of one secret come one after the other.
+        self._locks = tuple(threading.Lock() for _ in range(32))
+
+    @classmethod
+    def open(cls, ctx: Context[VaultSpec]) -> Self:
+        """Read the credentials. Vault is asked at the first call."""
+        spec = ctx.spec
+        vault = Connection.read(ctx.auth, spec).client(ctx)
+        strict = spec.check_and_set is not None and spec.check_and_set.required
+        return cls(vault, KeyValue(vault, path=spec.mount, version=spec.version), strict=strict)
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def get_secret(self, ref: RemoteRef) -> bytes:
+        """The secret's entries as a JSON object with sorted keys; with Fetch, its metadata."""
+        place = self._kv.place(ref.key)
+        if ref.metadata_policy == "Fetch":
+            return compact(self._metadata_of(ref.key, place).texts())
+        found = self._kv.read(place, version=ref.version)
+        if found is None or found.data is None:
+            raise NoSecretError(ref.key, version=ref.version)
+        return compact(found.data)
+
+    def select(self, ref: RemoteRef, value: bytes) -> bytes:
+        """An entry by its exact name, else a gjson path."""
+        found = select(value, ref.property)
+        if found is None:
+            raise NoPropertyError(ref.key, ref.property)
+        return found
+
+    def to_map(self, ref: RemoteRef, value: bytes) -> Mapping[str, bytes]:
+        """The members of the secret, or of the object that the property selects."""
+        return to_map_decoded(value, what=f"{ref.key!r}")
+
+    def _metadata_of(self, key: str, place: Place) -> Metadata:
+        if self._kv.version == "v1":
+            raise InvalidRequestError(
+                f"KV v1 has no metadata (asked for {key!r}): remove metadataPolicy: Fetch"
+            )
+        found = self._kv.metadata(place)
+        if found is None:
+            raise MissingReferenceError(f"Secret {key!r} has no metadata")
+        return found
+
+    # -- finding -------------------------------------------------------------------------------------------------------
+
+    def get_all_secrets(self, find: Find) -> Mapping[str, bytes]:
+        """Secrets below `find.path`, named by their path on the mount. `name` is searched in that path; without a name,
+        `tags` have to equal entries of the metadata (KV v2).
+        """
+        by_tags = find.name is None and bool(find.tags)
+        if by_tags and self._kv.version == "v1":
+            raise InvalidRequestError("KV v1 has no metadata, so find.tags can't be used: find by name")
+        places = (p for p in self._walk(self._kv.folder(find.path)) if find.name_matches(p.name))
+        return dict(self._read_all(places, find.tags if by_tags else {}))
+
+    def _walk(self, folder: Place) -> Iterator[Place]:
+        folders = [folder]
+        while folders:
+            here = folders.pop()
+            for name in self._kv.names(here):
+                below = Place(here.mount, f"{here.name}/{name}".strip("/"), here.verified)
+                if name.endswith("/"):
+                    folders.append(below)
+                else:
+                    yield below
+
+    def _read_all(self, places: Iterator[Place], tags: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
+        def fetch(place: Place) -> tuple[str, bytes] | None:
+            if tags:
+                metadata = self._kv.metadata(place)
+                if metadata is None or not tags.items() <= metadata.texts().items():
+                    return None
+            found = self._kv.read(place)  # None: gone since it was listed
+            return None if found is None or found.data is None else (place.name, compact(found.data))
+
+        for found in _concurrently(fetch, places):
+            if found is not None:
+                yield found
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    def push_secret(self, data: PushData) -> None:
+        """Write one property, or the whole secret (then the value has to be a JSON object)."""
+        place = self._kv.place(data.remote_key)
+        value = data.value()
+        if data.property:
+            text = text_of(value, what=data.property)
+        else:
+            entries = parse_object(value, what="The value to push without a property")
+
+        def changed(old: Mapping[str, Any]) -> Mapping[str, Any]:
+            if not data.property:
+                return entries
+            if not isinstance(old.get(data.property, ""), str):
+                raise ConflictError(
+                    f"Property {data.property!r} of {data.remote_key!r} is not a text, and is not replaced by one"
+                )
+            return {**old, data.property: text}
+
+        self._change(data.remote_key, place, changed)
+
+    def _change(
+        self, key: str, place: Place, changed: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    ) -> None:
+        change = self._change_v1 if self._kv.version == "v1" else self._change_v2
+        with self._locks[hash(place.shown) % len(self._locks)]:
+            for tries_left in reversed(range(WRITE_TRIES)):
+                try:
+                    change(key, place, changed)
+                except ChangedMeanwhileError:
+                    # Read again and decide anew, unless the spec wants to hear of it.
+                    if self._strict or not tries_left:
+                        raise
+                else:
+                    return
+
+    def _change_v2(
+        self, key: str, place: Place, changed: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    ) -> None:
+        found = self._kv.read(place)
+        metadata = self._kv.metadata(place)
+        if metadata is not None and metadata.current_version:
+            _check_owner(key, metadata.custom)
+        old = found.data if found is not None else None
+        new = changed(old or {})
+        if old is not None and new == old:
+            return
+        custom = metadata.custom if metadata is not None else {}
+        if custom.get(OWNER_KEY) != OWNER:
+            self._kv.write_metadata(place, {**custom, OWNER_KEY: OWNER})
+        self._write_v2(place, new, metadata, call="WriteSecretData")
+
+    def _write_v2(
+        self, place: Place, data: Mapping[str, Any], metadata: Metadata | None, *, call: str
+    ) -> None:
+        # Always compared and set: a version that appeared since the read may be another owner's, or hold a property
+        # that this write would lose.
+        cas = metadata.current_version if metadata is not None else 0
+        self._kv.write(place, data, cas=cas, call=call)
+
+    def _change_v1(
+        self, key: str, place: Place, changed: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    ) -> None:
+        found = self._kv.read(place)
+        old, mark = _split_v1(found.data if found is not None else None)
+        if old is not None:
+            _check_owner(key, mark)
+        new = {name: value for name, value in changed(old or {}).items() if name != V1_METADATA}
+        if old is not None and new == old:
+            return
+        self._kv.write(place, {**new, V1_METADATA: {**mark, OWNER_KEY: OWNER}})
+
+    def delete_secret(self, ref: PushRemoteRef) -> None:
+        """Remove a property, and the secret with its last one; without a property, the secret with all versions."""
+        place = self._kv.place(ref.remote_key)
+        with self._locks[hash(place.shown) % len(self._locks)]:
+            for tries_left in reversed(range(WRITE_TRIES)):
+                try:
+                    self._delete(ref, place)
+                except ChangedMeanwhileError:
+                    if self._strict or not tries_left:
+                        raise
+                else:
+                    return
+
+    def _delete(self, ref: PushRemoteRef, place: Place) -> None:
+        found = self._kv.read(place)
+        if found is None or found.data is None:
+            return
+        metadata: Metadata | None = None
+        if self._kv.version == "v1":
+            old, mark = _split_v1(found.data)
+        else:
+            metadata = self._kv.metadata(place)
+            old, mark = found.data, metadata.custom if metadata is not None else {}
+        if mark.get(OWNER_KEY) != OWNER:
+            return
+        rest = {name: value for name, value in (old or {}).items() if name != ref.property}
+        if ref.property and rest:
+            if rest == old:
+                return
+            # Counted as a deletion, which is what the user asked for; dashboards know it so.
+            if self._kv.version == "v1":
+                self._kv.write(place, {**rest, V1_METADATA: mark}, call="DeleteSecret")
+            else:
+                self._write_v2(place, rest, metadata, call="DeleteSecret")
+            return
+        self._kv.delete(place)
+
+    def secret_exists(self, ref: PushRemoteRef) -> bool:
+        """True when the secret, and the property if one is given, is there and not null."""
+        found = self._kv.read(self._kv.place(ref.remote_key))
+        if found is None or found.data is None:
+            return False
+        return not ref.property or present(found.data, ref.property)
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def validate(self) -> Sequence[str]:
+        """Check the token, unless its life is known and not over, and the mount, once."""
+        self._vault.check_token()
+        if not self._vault.logs_in:
+            return ()
+        warning = self._kv.check_mount()
+        return (warning,) if warning else ()
+
+    def close(self) -> None:
+        """Let go of the token and the connections."""
+        self._vault.close()
+
+
+def _check_owner(key: str, mark: Mapping[str, Any]) -> None:
+    if mark.get(OWNER_KEY) != OWNER:
+        raise ConflictError(
+            f"Secret {key!r} was not made by External Secrets: it is left as it is. To hand it over, set its custom"
+            f" metadata {OWNER_KEY}={OWNER}"
+        )
+
+
+def _split_v1(data: Mapping[str, Any] | None) -> tuple[Mapping[str, Any] | None, Mapping[str, Any]]:
+    if data is None:
+        return None, {}
+    mark = data.get(V1_METADATA)
+    rest = {name: value for name, value in data.items() if name != V1_METADATA}
+    return rest, mark if isinstance(mark, Mapping) else {}
+
+
+def _concurrently(
+    fetch: Callable[[Place], tuple[str, bytes] | None], places: Iterator[Place]
+) -> Iterator[tuple[str, bytes] | None]:
+    """`fetch` of each place, a few at a time; each in the caller's context, so that it sees the call's deadline."""
+    with ThreadPoolExecutor(FIND_THREADS, thread_name_prefix="vault-find") as pool:
+        waiting = []
+        try:
+            for place in places:
+                waiting.append(pool.submit(copy_context().run, fetch, place))
+                if len(waiting) >= 2 * FIND_THREADS:
+                    yield waiting.pop(0).result()
+            while waiting:
+                yield waiting.pop(0).result()
+        finally:
+            for future in waiting:
+                future.cancel()

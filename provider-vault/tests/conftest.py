@@ -1,0 +1,67 @@
+"""A provider on loopback in front of a real Vault, and what the tests put into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from eso_e2e.vault import VaultApi
+from provider_common.testing import ProviderHarness, StoreHandle
+
+from provider_vault import KINDS
+
+NAMESPACE = "team-a"
+
+
+@dataclass
+class Bench:
+    """A provider and a Vault."""
+
+    harness: ProviderHarness
+    vault: VaultApi
+
+    def spec(self, path: str | None, *, token: str = "", **more: Any) -> dict[str, Any]:
+        """A spec that opens `path` with a token (root's unless told otherwise)."""
+        name = "token-" + (token or self.vault.root_token)[-10:].lower().replace("_", "x").replace("-", "x").replace(".", "x")
+        self.harness.kube.add_secret(NAMESPACE, name, {"token": (token or self.vault.root_token).encode()})
+        spec = {"server": self.vault.address, "auth": {"tokenSecretRef": {"name": name, "key": "token"}}, **more}
+        if path is not None:
+            spec["path"] = path
+        return spec
+
+    def store(self, path: str | None, *, name: str = "main", **more: Any) -> StoreHandle:
+        """A store of that spec."""
+        return self.harness.add_store(NAMESPACE, self.spec(path, **more), name=name)
+
+    def calls(self) -> Mapping[str, float]:
+        """Backend calls so far, by name, whatever their outcome."""
+        found: dict[str, float] = {}
+        for line in self.harness.metrics().splitlines():
+            if line.startswith("externalsecret_provider_api_calls_count{"):
+                labels, number = line.rsplit(" ", 1)
+                call = labels.split('call="')[1].split('"')[0]
+                found[call] = found.get(call, 0) + float(number)
+        return found
+
+
+@pytest.fixture
+def harness() -> Iterator[ProviderHarness]:
+    with ProviderHarness(*KINDS) as made:
+        yield made
+
+
+@pytest.fixture
+def bench(harness: ProviderHarness, vault_dev: VaultApi) -> Bench:
+    return Bench(harness, vault_dev)
+
+
+@pytest.fixture(scope="session")
+def kv2(vault_dev: VaultApi) -> str:
+    return vault_dev.mount("kv", {"version": "2"})
+
+
+@pytest.fixture(scope="session")
+def kv1(vault_dev: VaultApi) -> str:
+    return vault_dev.mount("kv", {"version": "1"})
