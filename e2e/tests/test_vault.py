@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from eso_e2e import ldap
+from eso_e2e.fixtures import to_be_had
 from eso_e2e.http import AnswerError, JsonClient
 from eso_e2e.kube import KubeApiserver
 from eso_e2e.ldap import LdapServer, Person
+from eso_e2e.servers import Progress
 from eso_e2e.vault import VaultApi, VaultServer
 
 pytestmark = pytest.mark.real
@@ -96,6 +98,22 @@ def test_a_person_of_the_directory_logs_in(
     answer = vault_dev("POST", f"/auth/{path}/login/{person.uid}", {"password": person.password}, token="")
 
     assert ("readers-policy" in answer["auth"]["policies"]) is has_policy
+
+
+def test_the_directory_also_speaks_ldaps(vault_dev: VaultApi, server_progress: Progress) -> None:
+    """Vault proves the directory's certificate before it sends a password."""
+    with to_be_had():
+        directory = LdapServer(tls=True, progress=server_progress)
+    with directory:
+        path = ldap_mount(vault_dev, directory)
+        assert directory.ca_file is not None
+
+        with pytest.raises(AnswerError, match="unknown authority"):
+            vault_dev("POST", f"/auth/{path}/login/alice", {"password": ldap.ALICE.password}, token="")
+        vault_dev("POST", f"/auth/{path}/config", {"certificate": directory.ca_file.read_text()})
+        answer = vault_dev("POST", f"/auth/{path}/login/alice", {"password": ldap.ALICE.password}, token="")
+
+    assert "readers-policy" in answer["auth"]["policies"]
 
 
 def test_a_wrong_password_is_refused_by_the_directory(vault_dev: VaultApi, ldap_server: LdapServer) -> None:

@@ -1,15 +1,17 @@
 #!/bin/sh
-# Makes gen/ again from the contract in proto/. Needs Go and buf; .venv/bin/buf is taken if buf is not on PATH.
+# Makes gen/ (or the folder given) again from the contract in proto/. Needs Go and buf; .venv/bin/buf is taken if buf is
+# not on PATH.
 set -eu
 cd "$(dirname "$0")"
 root=../../..
+out=${1:-gen}
 buf=$(command -v buf || echo "$PWD/$root/.venv/bin/buf")
 tools=$(mktemp -d)
 trap 'rm -rf "$tools"' EXIT
 GOWORK=off GOFLAGS= go build -o "$tools/protoc-gen-go" google.golang.org/protobuf/cmd/protoc-gen-go
 module=external-secrets.io/e2e/servers/go-peer/gen
-rm -rf gen
+rm -rf "$out"
 "$buf" generate "$root/proto" \
 	--path "$root/proto/provider/v1/secretstore.proto" --path "$root/proto/generator/v1/generator.proto" \
-	--template "{version: v2, plugins: [{local: $tools/protoc-gen-go, out: gen, opt: [module=$module, \
+	--template "{version: v2, plugins: [{local: $tools/protoc-gen-go, out: $out, opt: [module=$module, \
 Mprovider/v1/secretstore.proto=$module/provider/v1, Mgenerator/v1/generator.proto=$module/generator/v1]}]}"

@@ -11,8 +11,8 @@ import (
 
 type predicate func(entry) bool
 
-// compile turns a search filter (RFC 4515) into a predicate. Values are compared without regard to case, as the
-// matching rules of uid, cn and member have it.
+// compile turns a search filter (RFC 4515) into a predicate: and, or, not, equality and presence; others are an error.
+// Values are compared without regard to case, as the matching rules of uid, cn and member have it.
 func compile(filter string) (predicate, error) {
 	parsed, err := ldap.CompileFilter(filter)
 	if err != nil {
@@ -28,21 +28,11 @@ func fromPacket(packet *ber.Packet) (predicate, error) {
 	case ldap.FilterPresent:
 		name := text(packet)
 		return func(e entry) bool { return len(values(e, name)) > 0 }, nil
-	case ldap.FilterEqualityMatch, ldap.FilterApproxMatch:
+	case ldap.FilterEqualityMatch:
 		name, wanted := text(packet.Children[0]), text(packet.Children[1])
 		return func(e entry) bool {
 			for _, value := range values(e, name) {
 				if strings.EqualFold(value, wanted) || sameDN(value, wanted) {
-					return true
-				}
-			}
-			return false
-		}, nil
-	case ldap.FilterSubstrings:
-		name, parts := text(packet.Children[0]), packet.Children[1].Children
-		return func(e entry) bool {
-			for _, value := range values(e, name) {
-				if hasParts(strings.ToLower(value), parts) {
 					return true
 				}
 			}
@@ -75,28 +65,6 @@ func combine(packet *ber.Packet) (predicate, error) {
 		}
 		return tag == ldap.FilterAnd
 	}, nil
-}
-
-func hasParts(value string, parts []*ber.Packet) bool {
-	for _, part := range parts {
-		wanted := strings.ToLower(text(part))
-		switch part.Tag {
-		case ldap.FilterSubstringsInitial:
-			if !strings.HasPrefix(value, wanted) {
-				return false
-			}
-			value = value[len(wanted):]
-		case ldap.FilterSubstringsFinal:
-			return strings.HasSuffix(value, wanted)
-		default:
-			at := strings.Index(value, wanted)
-			if at < 0 {
-				return false
-			}
-			value = value[at+len(wanted):]
-		}
-	}
-	return true
 }
 
 func text(packet *ber.Packet) string {

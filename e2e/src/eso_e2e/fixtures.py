@@ -46,7 +46,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
-        if "server_progress" in fixtures and item.get_closest_marker("timeout") is None:
+        # `kube_api` asks for a server only when it runs, so it is no dependency that can be seen here.
+        if {"server_progress", "kube_api"}.intersection(fixtures) and item.get_closest_marker(
+            "timeout"
+        ) is None:
             item.add_marker(pytest.mark.timeout(_BUILD_SECONDS))
 
 

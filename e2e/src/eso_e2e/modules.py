@@ -94,7 +94,12 @@ PROGRAMS = {
             image_path="/usr/local/bin/kube-apiserver",
         ),
         Program(name="vault", build_time="7 min", image="hashicorp/vault:1.21.0", image_path="/bin/vault"),
-        Program(name="ghz", build_time="30 s", package="github.com/bojand/ghz/cmd/ghz"),
+        Program(
+            name="ghz",
+            build_time="30 s",
+            package="github.com/bojand/ghz/cmd/ghz",
+            ldflags="-X main.version=v0.120.0",
+        ),
         Program(
             name="helm",
             build_time="2 min",
