@@ -6,6 +6,7 @@ Patterns are RE2 and nothing more: what would make matching slow (look-around, b
 from __future__ import annotations
 
 import functools
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import TypeVar
@@ -20,6 +21,10 @@ __all__ = ["NameMatcher", "compile_name", "convert_key", "convert_keys"]
 T = TypeVar("T")
 
 
+_ESCAPE = re.compile(r"\\Q.*?(?:\\E|\Z)|\\(.)", re.DOTALL)
+"""A quoted run, or one escape. The library knows `\\C`, half a character, and Go does not."""
+
+
 class NameMatcher:
     """A compiled `find.name.regexp`. Safe to share between threads."""
 
@@ -30,6 +35,10 @@ class NameMatcher:
         options = re2.Options()
         options.log_errors = False  # the library would print to stderr what the exception says anyway
         self.pattern = pattern
+        if any(escape[1] == "C" for escape in _ESCAPE.finditer(pattern)):
+            raise InvalidSpecError(
+                f"find.name.regexp {pattern!r} does not compile as RE2: invalid escape: \\C"
+            )
         try:
             self._compiled = re2.compile(pattern.encode(), options)  # type: ignore[no-untyped-call]
         except (re2.error, UnicodeEncodeError) as error:

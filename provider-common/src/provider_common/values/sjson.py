@@ -1,7 +1,8 @@
 """Writing one string into JSON text, or taking one value out, exactly as the Go library tidwall/sjson v1.2.5 does.
 
-The rest of the document is kept byte for byte. What is written is always a JSON string. The one difference: an array
-index that would pad with more than `MAX_PADDING` nulls is an error, since no backend stores so large a document.
+The rest of the document is kept byte for byte. What is written is always a JSON string. Two differences, both errors:
+an array index that would pad with more than `MAX_PADDING` nulls (no backend stores so large a document), and a path
+whose modifiers lead away from the document, where Go writes over bytes that are something else.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ def _replace_found(document: bytes, path: bytes, written: bytes) -> bytes:
     if not found.exists:
         return document
     if found.index:
-        document = document[: found.index] + written + document[found.index + len(found.raw) :]
+        document = _write_over(document, found.index, found.raw, written)
     if not found.indexes:
         return document
     elements = [element for _, element in entries(found)]
@@ -119,8 +120,15 @@ def _replace_found(document: bytes, path: bytes, written: bytes) -> bytes:
         return document
     places = sorted(zip(found.indexes, elements, strict=True), key=lambda place: place[0], reverse=True)
     for index, element in places:
-        document = document[:index] + written + document[index + len(element.raw) :]
+        document = _write_over(document, index, element.raw, written)
     return document
+
+
+def _write_over(document: bytes, index: int, raw: bytes, written: bytes) -> bytes:
+    """Go writes wherever the index points to. It points astray after a modifier, and that would destroy the document."""
+    if not document.startswith(raw, index):
+        raise InvalidSpecError("The property leads to a value that is not part of the document: it can't be set")
+    return document[:index] + written + document[index + len(raw) :]
 
 
 def _descend(document: bytes, steps: list[_Step]) -> tuple[int, int, list[_Step]]:
