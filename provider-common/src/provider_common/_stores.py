@@ -209,35 +209,39 @@ class OpenStores:
 
     def ready(self, place: Place) -> OpenStore | None:
         """The open store of `place` if it can be used without waiting for anything, taken into use; else None."""
-        version = self._version(place, self._configs.get(place))
-        family = place.family
-        now = self._clock()
-        with self._lock:
-            entry = self._open.get(family)
-            if entry is None or entry.version != version or now - entry.checked >= self._check_after:
-                return None
-            self._open.move_to_end(family)
-            entry.users += 1
-            entry.used = now
-            return entry
+        return self._take(place.family, self._version(place, self._configs.get(place)), self._check_after)
 
     def acquire(self, place: Place) -> OpenStore:
         """The open store of `place`, opened or checked first where needed, taken into use.
 
         Raises what opening raises; one caller opens, the others of the family wait.
         """
+        family = place.family
+        max_age = self._check_after
         while True:
-            entry = self.ready(place)
+            version = self._version(place, self._configs.get(place))
+            entry = self._take(family, version, max_age)
             if entry is not None:
                 return entry
-            family = place.family
             with self._lock:
                 entry = self._open.get(family)
-            version = self._version(place, self._configs.get(place))
             if entry is not None and entry.version == version:
                 self._check(family, entry)
             else:
                 self._open_once(place, family, version)
+            # Checked or opened a moment ago: good enough for this call, however short the interval is.
+            max_age = float("inf")
+
+    def _take(self, family: tuple[Hashable, ...], version: tuple[Hashable, ...], max_age: float) -> OpenStore | None:
+        now = self._clock()
+        with self._lock:
+            entry = self._open.get(family)
+            if entry is None or entry.version != version or now - entry.checked >= max_age:
+                return None
+            self._open.move_to_end(family)
+            entry.users += 1
+            entry.used = now
+            return entry
 
     def release(self, entry: OpenStore) -> None:
         """Give an acquired store back; a retired one is closed by its last user."""

@@ -75,7 +75,7 @@ class Places:
             raise InvalidRequestError("provider_ref.name is required: the store's providerRef has to name an object")
         kind = self._catalog.store(api_version, kind_name)
         info = _store_info(context) if context else None
-        if info is not None and info.kind != store_kind:
+        if info is not None and (info.kind in _CLUSTER_STORES) != (store_kind in _CLUSTER_STORES):
             raise InvalidRequestError(
                 f"provider_ref.store_ref_kind is {store_kind!r}, but the store sent along is a {info.kind!r}"
             )
