@@ -1,0 +1,107 @@
+"""From a gRPC status to what the core does about it, for peers that send details and for those that send only text.
+
+Only one answer may ever count as "the backend has no such secret": anything doubtful is a plain failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+from provider_proto.provider.v1 import secretstore_pb2 as pb
+
+from eso_core.reconcile.calls import AbsentError, CallError
+
+DETAILS_KEY = "grpc-status-details-bin"
+LONGEST_TEXT = 1024
+"""Characters of a provider's text that are shown."""
+_ABSENT_ENDING = "Secret does not exist"
+"""How Go providers of the one family end the text for an absent secret, under UNKNOWN."""
+_READS = frozenset({"GetSecret", "GetSecretMap"})
+_RETRYABLE = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "ABORTED"})
+
+
+def translated(error: grpc.RpcError, method: str, address: str) -> CallError:
+    """What `error`, the answer to a call of `method`, means."""
+    code: grpc.StatusCode = error.code()
+    text = shown(error.details() or "")
+    detail, delay = _details(error.trailing_metadata() or ())
+    if method in _READS and _is_absent(code, text, detail):
+        return AbsentError(text or _ABSENT_ENDING, code="NO_SECRET")
+    if detail is not None:
+        wait = delay if delay is not None else _seconds(detail)
+        return CallError(
+            shown(detail.message) or text,
+            code=detail.code or code.name,
+            retryable=detail.retryable,
+            retry_after=wait,
+        )
+    return CallError(
+        _told(code, text, method, address),
+        code=code.name,
+        retryable=code.name in _RETRYABLE,
+        retry_after=delay,
+    )
+
+
+def _is_absent(code: grpc.StatusCode, text: str, detail: pb.Error | None) -> bool:
+    if code is grpc.StatusCode.NOT_FOUND:
+        return detail is None or detail.code == "NO_SECRET"
+    return code is grpc.StatusCode.UNKNOWN and detail is None and text.endswith(_ABSENT_ENDING)
+
+
+def _told(code: grpc.StatusCode, text: str, method: str, address: str) -> str:
+    """A text with a next step, for statuses that the provider itself did not explain."""
+    lowered = text.lower()
+    match code:
+        case grpc.StatusCode.UNAVAILABLE if (
+            "handshake" in lowered or "certificate" in lowered or "peer name" in lowered
+        ):
+            return (
+                f"no secure connection to the provider at {address}: its certificate has to be of the CA in ca.crt and carry "
+                f"the address's host name, and ours has to be of the provider's CA ({text})"
+            )
+        case grpc.StatusCode.UNAVAILABLE:
+            return f"the provider at {address} can't be reached: check that it runs and that the address is right ({text})"
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return f"the provider at {address} did not answer {method} in time"
+        case grpc.StatusCode.UNIMPLEMENTED:
+            return f"the provider at {address} does not offer {method}: {text or 'check that the address is of the right provider'}"
+        case grpc.StatusCode.NOT_FOUND:
+            return f"the provider at {address} answered {method} with NOT_FOUND, which it must not: {text}"
+    return text or f"the provider at {address} answered {method} with {code.name} and no text"
+
+
+def _details(metadata: Sequence[Any]) -> tuple[pb.Error | None, float | None]:
+    """The provider's own error and the delay it asks for, when the answer carries them."""
+    raw = next((value for key, value in metadata if key == DETAILS_KEY), None)
+    if not isinstance(raw, bytes):
+        return None, None
+    status, error, retry = status_pb2.Status(), pb.Error(), error_details_pb2.RetryInfo()
+    found: pb.Error | None = None
+    delay: float | None = None
+    try:
+        status.ParseFromString(raw)
+        for detail in status.details:
+            if detail.Is(error.DESCRIPTOR):
+                detail.Unpack(error)
+                found = error
+            elif detail.Is(retry.DESCRIPTOR):
+                detail.Unpack(retry)
+                delay = retry.retry_delay.ToTimedelta().total_seconds()
+    except (DecodeError, ValueError, OverflowError):
+        return None, None
+    return found, delay
+
+
+def _seconds(error: pb.Error) -> float | None:
+    return error.retry_delay.ToTimedelta().total_seconds() if error.HasField("retry_delay") else None
+
+
+def shown(text: str) -> str:
+    """A peer's text as one printable line of bounded length."""
+    line = "".join(char if char.isprintable() else " " for char in text[: LONGEST_TEXT + 1])
+    return f"{line[:LONGEST_TEXT]}..." if len(text) > LONGEST_TEXT else line

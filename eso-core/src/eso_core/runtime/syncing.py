@@ -1,0 +1,232 @@
+"""One pass: reconcile every ExternalSecret of a folder, and carry out what was decided.
+
+The order of writing is what makes an interruption harmless: states of generators first (else nobody could clean up), then
+the Secret, then the status (else a Secret that was not written would count as synced).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from provider_common.errors import InvalidSpecError
+
+from eso_core.api.externalsecret import ExternalSecret
+from eso_core.reconcile.calls import Calls
+from eso_core.reconcile.due import CREATED_BY_LABEL, owner_hash
+from eso_core.reconcile.externalsecret import Outcome, Reconciler, Trigger
+from eso_core.reconcile.routing import Settings
+from eso_core.reconcile.states import clean_up, owner_keys, removable
+from eso_core.runtime.folder import Loaded
+from eso_core.runtime.output import Output
+from eso_core.runtime.report import Report, Row, StoreRow
+from eso_core.runtime.world import FolderWorld, StoreHealth
+
+_log = logging.getLogger(__name__)
+
+WORKERS = 8
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 420.0
+Key = tuple[str, str]
+Progress = Callable[[int, int], None]
+"""Is told how many ExternalSecrets are done, and of how many."""
+
+
+@dataclass(slots=True)
+class _Schedule:
+    """When an ExternalSecret is to be looked at again, and how often in a row it failed."""
+
+    at: datetime | None = None
+    failures: int = 0
+
+
+@dataclass(slots=True)
+class Syncer:
+    """Makes passes over a folder, and remembers between them when the next one is needed."""
+
+    output: Output
+    calls: Calls
+    settings: Settings = field(default_factory=Settings)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _health: StoreHealth = field(init=False)
+    _schedule: dict[Key, _Schedule] = field(init=False, default_factory=dict)
+    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._health = StoreHealth(self.calls, self.settings)
+
+    def next_at(self) -> datetime | None:
+        """When the next pass is needed, if nothing changes before; None when never."""
+        return min((item.at for item in self._schedule.values() if item.at is not None), default=None)
+
+    def run(
+        self, loaded: Loaded, trigger: Trigger = Trigger.SCHEDULE, progress: Progress | None = None
+    ) -> Report:
+        """Reconcile everything in `loaded`. Raises only what is a defect, and OSError when the output can't be used at all."""
+        self._health.next_pass()
+        world = FolderWorld(loaded, self.output, self._health)
+        notes = list(loaded.notes)
+        problems = list(loaded.problems)
+        if loaded.whole:
+            notes += self._collect(loaded)
+            problems += self._clean_up(loaded, world)
+        rows = self._reconcile(loaded.external_secrets, world, trigger, progress)
+        rows += [
+            Row(item.namespace, item.name, "SecretSyncedError", False, item.message) for item in loaded.broken
+        ]
+        rows.sort(key=lambda row: (row.namespace, row.name))
+        stores = [StoreRow(*key, readiness) for key, readiness in self._health.known()]
+        return Report(rows, stores, problems, notes, self.output.secrets)
+
+    def _reconcile(
+        self,
+        external_secrets: Sequence[ExternalSecret],
+        world: FolderWorld,
+        trigger: Trigger,
+        progress: Progress | None,
+    ) -> list[Row]:
+        living = {(item.meta.namespace, item.meta.name) for item in external_secrets}
+        self._schedule = {key: item for key, item in self._schedule.items() if key in living}
+        # Those that share a target go one after the other: each has to see what the other wrote.
+        groups: dict[Key, list[ExternalSecret]] = {}
+        for item in external_secrets:
+            groups.setdefault((item.meta.namespace, item.target_name), []).append(item)
+        done = 0
+
+        def work(group: list[ExternalSecret]) -> list[Row]:
+            nonlocal done
+            rows = []
+            for item in group:
+                rows.append(self._one(item, world, trigger))
+                with self._lock:
+                    done += 1
+                    if progress is not None:
+                        progress(done, len(external_secrets))
+            return rows
+
+        if not groups:
+            return []
+        pool = ThreadPoolExecutor(min(WORKERS, len(groups)), thread_name_prefix="reconcile")
+        try:
+            return [row for rows in pool.map(work, groups.values()) for row in rows]
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _one(self, external_secret: ExternalSecret, world: FolderWorld, trigger: Trigger) -> Row:
+        meta = external_secret.meta
+        now = self.clock()
+        status = self.output.status(meta.namespace, meta.name)
+        reconciler = Reconciler(world, self.calls, self.settings)
+        inputs = world.inputs(external_secret)
+        try:
+            outcome = reconciler.reconcile(external_secret, status, now, trigger=trigger, inputs=inputs)
+        except Exception as error:  # noqa: BLE001 - one defect must not keep the others from being synced
+            # Neither text nor traceback: both may hold what was being handled.
+            message = f"internal error ({type(error).__name__}): please report it, with the manifest"
+            self._plan(external_secret, None, now)
+            return Row(meta.namespace, meta.name, "SecretSyncedError", False, message)
+        row = self._carried_out(external_secret, outcome, now)
+        self._plan(external_secret, outcome if row.ready == outcome.ready else None, now)
+        _log.debug("%s: %s: %s", external_secret.where, row.reason, row.message)
+        return row
+
+    def _carried_out(self, external_secret: ExternalSecret, outcome: Outcome, now: datetime) -> Row:
+        meta, name = external_secret.meta, external_secret.target_name
+        path = None
+        try:
+            for state in (*outcome.states, *outcome.retired):
+                self.output.write_state(state)
+            if outcome.secret is not None:
+                path = self.output.write_secret(outcome.secret)
+            if outcome.delete:
+                self.output.delete_secret(meta.namespace, name)
+            if outcome.ready is not None:
+                self.output.write_status(external_secret, outcome.status, now)
+        except OSError as error:
+            problems = self._undo(outcome)
+            message = f"{error.filename or self.output.folder} can't be written: {error.strerror}{problems}"
+            return Row(meta.namespace, meta.name, "SecretSyncedError", False, message)
+        if path is None and outcome.ready and not outcome.delete:
+            written = self.output.secrets / meta.namespace / f"{name}.yaml"
+            path = written if written.is_file() else None
+        events = tuple(f"{event.type} {event.reason}: {event.message}" for event in outcome.events)
+        return Row(
+            meta.namespace,
+            meta.name,
+            outcome.reason,
+            outcome.ready,
+            outcome.message,
+            outcome.keys,
+            path,
+            events,
+        )
+
+    def _undo(self, outcome: Outcome) -> str:
+        """Remove what was made for a Secret that could not be written. What stays is told."""
+        left = []
+        for state in outcome.states:
+            result = clean_up(state, self.calls, self.settings)
+            if result.problem:
+                left.append(result.problem)
+            else:
+                self.output.delete_state(state)
+        return "".join(f"; {text}" for text in left)
+
+    def _plan(self, external_secret: ExternalSecret, outcome: Outcome | None, now: datetime) -> None:
+        """Note when to look again: when it is due, or after a pause that doubles with each failure."""
+        key = (external_secret.meta.namespace, external_secret.meta.name)
+        with self._lock:
+            item = self._schedule.setdefault(key, _Schedule())
+            if outcome is not None and outcome.ready is not False:
+                item.failures = 0
+                after = outcome.requeue_after
+            else:
+                pause = min(_FIRST_PAUSE * 2**item.failures, _LONGEST_PAUSE)
+                item.failures = min(item.failures + 1, 16)
+                after = max(pause, outcome.requeue_after or 0.0) if outcome is not None else pause
+                if outcome is not None and not outcome.retry:
+                    after = (
+                        max(external_secret.refresh_seconds, pause)
+                        if external_secret.refresh_seconds > 0
+                        else None
+                    )
+            item.at = None if after is None else now + timedelta(seconds=after)
+
+    def _collect(self, loaded: Loaded) -> list[str]:
+        """Remove Secrets whose ExternalSecret is gone or has another target now, as Kubernetes does by owner references."""
+        owned = {
+            (item.meta.namespace, item.target_name, owner_hash(item.meta.namespace, item.meta.name))
+            for item in loaded.external_secrets
+        }
+        notes = []
+        for secret in self.output.all_secrets():
+            mark = secret.meta.labels.get(CREATED_BY_LABEL)
+            if mark and (secret.meta.namespace, secret.meta.name, mark) not in owned:
+                self.output.delete_secret(secret.meta.namespace, secret.meta.name)
+                notes.append(
+                    f"Secret {secret.meta.namespace}/{secret.meta.name} removed: its ExternalSecret is gone"
+                )
+        self.output.forget_statuses(
+            {(item.meta.namespace, item.meta.name) for item in loaded.external_secrets}
+        )
+        return notes
+
+    def _clean_up(self, loaded: Loaded, world: FolderWorld) -> list[str]:
+        """Remove what generators made for values that are no longer used. Returns what could not be removed, and why."""
+        living = {key for item in loaded.external_secrets for key in owner_keys(item)}
+        problems = []
+        for state in removable(world.all_states(), living, self.clock()):
+            try:
+                result = clean_up(state, self.calls, self.settings)
+            except InvalidSpecError as error:
+                problems.append(error.message)
+                continue
+            if result.problem:
+                problems.append(f"{result.problem} (it is tried again in the next pass)")
+            else:
+                self.output.delete_state(state)
+        return problems
