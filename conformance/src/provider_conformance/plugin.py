@@ -1,0 +1,1 @@
+"""Pytest plugin: the door for those who have the code."""
