@@ -158,6 +158,13 @@ class Seeds:
                 raise Failed(f"a limit shows that the target does not declare: {problem}") from None
             raise NotRun(f"not seeded: {problem}") from None
 
+    def drop(self, item: Item) -> None:
+        """Remove a secret of ours before the end of the run: a large one, that would weigh on every find."""
+        if item.ours and item.key in self._made:
+            self._remove(item.key)
+            del self._made[item.key]
+            self._shared = {name: shared for name, shared in self._shared.items() if shared.key != item.key}
+
     def cleanup(self) -> list[str]:
         """Remove everything that was made; the keys that could not be removed, with the reason."""
         left = []

@@ -36,6 +36,7 @@ class Authority:
 
     def __init__(self, cert: bytes, key: bytes) -> None:
         self.pem = cert
+        self.key_pem = key
         self._cert = x509.load_pem_x509_certificates(cert)[0]
         self._key = cast("CertificateIssuerPrivateKeyTypes", serialization.load_pem_private_key(key, None))
 

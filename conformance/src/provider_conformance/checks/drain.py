@@ -69,7 +69,7 @@ def exits_zero(judge: ServerJudge) -> None:
     judge.client.call(judge.harmless()).ok("after it was started again")
 
 
-@check("drain.finishes-calls", area="drain", contract=("DRN-1",), disturbs=True)
+@check("drain.finishes-calls", area="drain", contract=("DRN-1",), slow=True, disturbs=True)
 def finishes_calls(judge: StoreJudge) -> None:
     """Calls that are under way when the provider is stopped are answered.
 
@@ -123,7 +123,7 @@ def loses_nothing(judge: ServerJudge) -> None:
         raise Failed(f"under load, a call ended with {odd[0].said()}")
 
 
-@check("drain.refuses-new-calls", area="drain", contract=("DRN-2",), disturbs=True)
+@check("drain.refuses-new-calls", area="drain", contract=("DRN-2",), slow=True, disturbs=True)
 def refuses_new_calls(judge: StoreJudge) -> None:
     """While calls under way finish, health is NOT_SERVING or the connection is refused.
 

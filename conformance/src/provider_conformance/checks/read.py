@@ -358,6 +358,7 @@ def one_mib(judge: StoreJudge) -> None:
     Fix: read to the end; declare limits.max_value_bytes if the backend is the limit.
     """
     _reads(judge, seed.MEBIBYTE)
+    judge.seeds.drop(judge.item(seed.MEBIBYTE))
 
 
 @check("get.large", area="read", contract=("GET-1", "TR-7"))
@@ -369,6 +370,7 @@ def large(judge: StoreJudge) -> None:
     Fix: allow answers up to 4 MiB; declare limits.max_value_bytes if the backend is the limit.
     """
     _reads(judge, seed.LARGE)
+    judge.seeds.drop(judge.item(seed.LARGE))
 
 
 def _key_reads(judge: StoreJudge, name: str) -> None:

@@ -14,9 +14,10 @@ from provider_proto.generator.v1 import generator_pb2
 from provider_proto.provider.v1 import secretstore_pb2
 
 from provider_conformance.client import MAX_MESSAGE, Client, Code, path_of
-from provider_conformance.judge import ServerJudge, StoreJudge, fault
+from provider_conformance.judge import ServerJudge, StoreJudge
 from provider_conformance.registry import check
 from provider_conformance.run import IDLE_CHECK
+from provider_conformance.seed import Item
 from provider_conformance.session import HEALTH, health_request
 from provider_conformance.verdict import Failed, NotRun
 
@@ -233,19 +234,17 @@ def too_large_answer(judge: StoreJudge) -> None:
     Likely cause: the size of the answer is not looked at before it is sent.
     Fix: compare the serialised size with 4 MiB and answer FAILED_PRECONDITION with the size.
     """
-    try:
-        key = fault(judge.store.faults, "oversize")
-    except NotRun:
-        key = ""
-    if key:
-        answer = judge.client.call(judge.get_request(key))
+    heap: list[Item] = []
+    if judge.store.faults.oversize:
+        answer = judge.client.call(judge.get_request(judge.store.faults.oversize))
     else:
         if "name" not in judge.limits.find:
             raise NotRun("not seeded: needs a key with more than 4 MiB (faults.oversize), or find by name")
         stem = judge.seeds.key("oversize")
-        for part in "abc":
-            judge.seeds.under(f"{stem}-{part}", b"O" * (3 * MIB // 2))
+        heap = [judge.seeds.under(f"{stem}-{part}", b"O" * (3 * MIB // 2)) for part in "abc"]
         answer = judge.client.call(judge.find_request(f"^{stem}-"))
     answer.refused(Code.FAILED_PRECONDITION, why="the answer exceeds 4 MiB")
     if not any(character.isdigit() for character in answer.text):
         raise Failed(f"the text does not tell the size: {answer.said()}")
+    for item in heap:
+        judge.seeds.drop(item)

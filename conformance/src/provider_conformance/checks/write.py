@@ -237,7 +237,9 @@ def large(judge: StoreJudge) -> None:
     Likely cause: a smaller receive limit, or a limit of the backend that is not declared.
     Fix: receive 4 MiB; declare limits.max_value_bytes if the backend is the limit.
     """
-    _sample(judge, seed.LARGE)
+    key, value = judge.seeds.key("large"), judge.seeds.value(seed.LARGE)
+    _round_trip(judge, key, value)
+    judge.seeds.drop(Item(key, value))
 
 
 @check("write.odd-keys", area="write", role="writable", contract=("PUSH-1", "GET-10", "PUSH-9"))
