@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from eso_e2e.vault import VaultApi
 from provider_common.testing import ProviderHarness, StoreHandle
-
 from provider_vault import KINDS
 
 NAMESPACE = "team-a"
@@ -24,9 +23,15 @@ class Bench:
 
     def spec(self, path: str | None, *, token: str = "", **more: Any) -> dict[str, Any]:
         """A spec that opens `path` with a token (root's unless told otherwise)."""
-        name = "token-" + (token or self.vault.root_token)[-10:].lower().replace("_", "x").replace("-", "x").replace(".", "x")
+        name = "token-" + (token or self.vault.root_token)[-10:].lower().replace("_", "x").replace(
+            "-", "x"
+        ).replace(".", "x")
         self.harness.kube.add_secret(NAMESPACE, name, {"token": (token or self.vault.root_token).encode()})
-        spec = {"server": self.vault.address, "auth": {"tokenSecretRef": {"name": name, "key": "token"}}, **more}
+        spec = {
+            "server": self.vault.address,
+            "auth": {"tokenSecretRef": {"name": name, "key": "token"}},
+            **more,
+        }
         if path is not None:
             spec["path"] = path
         return spec

@@ -26,7 +26,9 @@ def test_a_v2_key_may_hold_the_mount_or_not(bench: Bench, kv2: str, key: str) ->
 def test_without_a_path_the_key_begins_with_the_mount(bench: Bench, kv2: str, key: str) -> None:
     bench.vault("POST", f"/{kv2}/data/pathless/data/app", {"data": {"a": "1"}})
     store = bench.store(None)
-    assert bench.harness.get_secret(store, key.format(mount=kv2, name="pathless/data/app"), property="a") == b"1"
+    assert (
+        bench.harness.get_secret(store, key.format(mount=kv2, name="pathless/data/app"), property="a") == b"1"
+    )
 
 
 def test_a_mount_may_have_slashes(bench: Bench) -> None:
@@ -47,7 +49,9 @@ def test_a_folder_named_like_the_mount_is_reached_by_writing_the_mount_twice(ben
 @pytest.mark.parametrize("key", ["{mount}/marked", "marked"])
 def test_metadata_and_data_follow_one_rule_for_keys(bench: Bench, kv2: str, key: str) -> None:
     bench.vault("POST", f"/{kv2}/data/marked", {"data": {"a": "1"}})
-    bench.vault("POST", f"/{kv2}/metadata/marked", {"custom_metadata": {"team": "x", "current_version": "mine"}})
+    bench.vault(
+        "POST", f"/{kv2}/metadata/marked", {"custom_metadata": {"team": "x", "current_version": "mine"}}
+    )
     store = bench.store(kv2)
     found = json.loads(bench.harness.get_secret(store, key.format(mount=kv2), metadata_policy="Fetch"))
     assert set(found) == {"created_time", "current_version", "delete_version_after", "team"}
@@ -99,7 +103,9 @@ VALUES = {
         ("dotted.name", b"literal"),
     ],
 )
-def test_a_property_is_an_entry_by_name_then_a_path(bench: Bench, kv1: str, prop: str, expected: bytes) -> None:
+def test_a_property_is_an_entry_by_name_then_a_path(
+    bench: Bench, kv1: str, prop: str, expected: bytes
+) -> None:
     """KV v1 keeps numbers as they were sent, so exactness is the provider's own doing here."""
     bench.vault("POST", f"/{kv1}/values", VALUES)
     assert bench.harness.get_secret(bench.store(kv1, version="v1"), "values", property=prop) == expected
@@ -112,9 +118,16 @@ def test_a_whole_secret_is_compact_sorted_json(bench: Bench, kv2: str) -> None:
 
 
 def test_a_map_holds_texts_as_text_and_the_rest_as_json(bench: Bench, kv2: str) -> None:
-    bench.vault("POST", f"/{kv2}/data/mapped", {"data": {"t": "x", "n": 3, "o": {"b": 1, "a": [2]}, "z": None}})
+    bench.vault(
+        "POST", f"/{kv2}/data/mapped", {"data": {"t": "x", "n": 3, "o": {"b": 1, "a": [2]}, "z": None}}
+    )
     store = bench.store(kv2)
-    assert bench.harness.get_secret_map(store, "mapped") == {"t": b"x", "n": b"3", "o": b'{"a":[2],"b":1}', "z": b""}
+    assert bench.harness.get_secret_map(store, "mapped") == {
+        "t": b"x",
+        "n": b"3",
+        "o": b'{"a":[2],"b":1}',
+        "z": b"",
+    }
     assert bench.harness.get_secret_map(store, "mapped", property="o") == {"a": b"[2]", "b": b"1"}
 
 
@@ -192,7 +205,9 @@ MISTAKES = {
 
 @pytest.mark.parametrize("case", MISTAKES)
 @pytest.mark.parametrize("rpc", ["get", "map", "find", "push", "delete", "exists"])
-def test_a_wrong_mount_or_version_is_never_not_found(bench: Bench, kv1: str, kv2: str, case: str, rpc: str) -> None:
+def test_a_wrong_mount_or_version_is_never_not_found(
+    bench: Bench, kv1: str, kv2: str, case: str, rpc: str
+) -> None:
     """`deletionPolicy: Delete` would remove the user's Secret because of a typing error in a store."""
     place, code, hint = MISTAKES[case]
     path, version = place(kv1, kv2)
@@ -220,7 +235,9 @@ def test_a_denied_read_is_denied(bench: Bench, kv2: str) -> None:
     assert "theirs" in failure.message
 
 
-@pytest.mark.parametrize("key", ["a b", "ü/ß", "100%", "what?x=1", "hash#tag", "semi;colon", "plus+plus", "%2e%2e"])
+@pytest.mark.parametrize(
+    "key", ["a b", "ü/ß", "100%", "what?x=1", "hash#tag", "semi;colon", "plus+plus", "%2e%2e"]
+)
 def test_a_key_is_a_name_whatever_it_holds(bench: Bench, kv2: str, key: str) -> None:
     """No character of a key may turn into a query, a fragment or another path."""
     store = bench.store(kv2)

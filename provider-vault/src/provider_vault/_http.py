@@ -122,7 +122,7 @@ class VaultHttp:
         timeout = (min(left, LONGEST_CONNECT), min(left, LONGEST_READ))
         try:
             answer = self._follow(
-                method, f"/v1/{path}", headers=headers, timeout=timeout, json=body, params=params
+                method, f"/v1/{path}", headers=headers, timeout=timeout, json=body, params=dict(params or {})
             )
         except requests.exceptions.SSLError:
             raise CredentialsError(

@@ -1,0 +1,274 @@
+"""Pushing to and deleting from a real Vault: ownership, equality, what stays, and what it costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from grpc import StatusCode
+
+if TYPE_CHECKING:
+    from conftest import Bench
+
+pytestmark = pytest.mark.real
+
+OURS = {"managed-by": "external-secrets"}
+
+
+def stored(bench: Bench, mount: str, key: str) -> Any:
+    return bench.vault("GET", f"/{mount}/data/{key}")["data"]["data"]
+
+
+def versions(bench: Bench, mount: str, key: str) -> int:
+    return int(bench.vault("GET", f"/{mount}/metadata/{key}")["data"]["current_version"])
+
+
+def custom(bench: Bench, mount: str, key: str) -> Any:
+    return bench.vault("GET", f"/{mount}/metadata/{key}")["data"]["custom_metadata"]
+
+
+def cost(bench: Bench, action: Callable[[], object]) -> dict[str, int]:
+    before = bench.calls()
+    action()
+    after = bench.calls()
+    names = ("ReadSecretData", "WriteSecretData", "DeleteSecret", "ListSecrets")
+    return {n: int(after.get(n, 0) - before.get(n, 0)) for n in names if after.get(n, 0) != before.get(n, 0)}
+
+
+def test_a_new_secret_is_written_and_marked_as_ours(bench: Bench, kv2: str) -> None:
+    store = bench.store(kv2)
+    bench.harness.push(store, "push/new", {"a": b"1", "b": b"2"})
+    assert stored(bench, kv2, "push/new") == {"a": "1", "b": "2"}
+    assert custom(bench, kv2, "push/new") == OURS
+
+
+def test_the_mark_of_v1_is_an_entry_of_the_data(bench: Bench, kv1: str) -> None:
+    bench.harness.push(bench.store(kv1, version="v1"), "push/new", {"a": b"1"})
+    assert bench.vault("GET", f"/{kv1}/push/new")["data"] == {"a": "1", "custom_metadata": OURS}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b'{"text":"x","number":1.5,"large":9007199254740993,"nested":{"a":[1,{"b":null}]},"yes":true}', b"{}"],
+    ids=["nested", "empty"],
+)
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_pushing_the_same_again_writes_nothing(
+    bench: Bench, kv1: str, kv2: str, version: str, value: bytes
+) -> None:
+    """Numbers and nested objects are compared as what they are, not as what a library made of them."""
+    if version == "v2":  # the server itself rounds larger integers there
+        value = value.replace(b"9007199254740993", b"9007199254740992")
+    store = bench.store(kv1 if version == "v1" else kv2, version=version)
+    push = lambda: bench.harness.push(store, "push/same", {"k": value}, secret_key="k")  # noqa: E731
+    push()
+    assert "WriteSecretData" not in cost(bench, push)
+    bench.harness.delete(store, "push/same")
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_one_property_leaves_the_others(bench: Bench, kv1: str, kv2: str, version: str) -> None:
+    mount = kv1 if version == "v1" else kv2
+    store = bench.store(mount, version=version)
+    bench.harness.push(store, "push/props", {"k": b"1"}, secret_key="k", property="a")
+    bench.harness.push(store, "push/props", {"k": b"2"}, secret_key="k", property="b.c")
+    assert bench.harness.get_secret(store, "push/props", property="a") == b"1"
+    assert bench.harness.get_secret(store, "push/props", property="b.c") == b"2"
+    same = lambda: bench.harness.push(store, "push/props", {"k": b"2"}, secret_key="k", property="b.c")  # noqa: E731
+    assert "WriteSecretData" not in cost(bench, same)
+    bench.harness.delete(store, "push/props", property="a")
+    assert not bench.harness.exists(store, "push/props", property="a")
+    assert bench.harness.exists(store, "push/props", property="b.c")
+    bench.harness.delete(store, "push/props", property="b.c")
+    assert not bench.harness.exists(store, "push/props")
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("prop", ["", "a", "new"])
+def test_what_we_do_not_own_is_neither_changed_nor_deleted(
+    bench: Bench, kv1: str, kv2: str, version: str, prop: str
+) -> None:
+    mount = kv1 if version == "v1" else kv2
+    store = bench.store(mount, version=version)
+    path, body = (
+        (f"/{mount}/foreign", {"a": "1"})
+        if version == "v1"
+        else (f"/{mount}/data/foreign", {"data": {"a": "1"}})
+    )
+    bench.vault("POST", path, body)
+    with bench.harness.fails() as failure:
+        bench.harness.push(store, "foreign", {"k": b"2"}, secret_key="k" if prop else "", property=prop)
+    assert (failure.code, failure.error.code) == (StatusCode.FAILED_PRECONDITION, "CONFLICT")
+    bench.harness.delete(store, "foreign", property=prop)
+    assert bench.harness.get_secret(store, "foreign") == b'{"a":"1"}'
+
+
+def test_a_soft_deleted_secret_of_somebody_else_is_not_taken_over(bench: Bench, kv2: str) -> None:
+    """Its versions can be brought back; deleting it later as ours would destroy them."""
+    bench.vault("POST", f"/{kv2}/data/resting", {"data": {"a": "1"}})
+    bench.vault("DELETE", f"/{kv2}/data/resting")
+    with bench.harness.fails() as failure:
+        bench.harness.push(bench.store(kv2), "resting", {"a": b"2"})
+    assert failure.error.code == "CONFLICT"
+    bench.vault("PUT", f"/{kv2}/undelete/resting", {"versions": [1]})
+    assert stored(bench, kv2, "resting") == {"a": "1"}
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_our_own_soft_deleted_secret_is_written_again(bench: Bench, kv2: str, required: bool) -> None:
+    """Vault refuses check-and-set 0 there: the version has to come from the metadata."""
+    store = bench.store(kv2, checkAndSet={"required": required})
+    key = f"push/back-{required}".lower()
+    bench.harness.push(store, key, {"a": b"1"})
+    bench.vault("DELETE", f"/{kv2}/data/{key}")
+    bench.harness.push(store, key, {"a": b"2"})
+    assert (stored(bench, kv2, key), versions(bench, kv2, key)) == ({"a": "2"}, 2)
+
+
+def test_custom_metadata_of_others_stays(bench: Bench, kv2: str) -> None:
+    store = bench.store(kv2)
+    bench.vault("POST", f"/{kv2}/metadata/push/noted", {"custom_metadata": {"team": "x"}, "max_versions": 7})
+    bench.harness.push(store, "push/noted", {"a": b"1"})
+    assert custom(bench, kv2, "push/noted") == {"team": "x", **OURS}
+    bench.vault("POST", f"/{kv2}/metadata/push/noted", {"custom_metadata": {"note": "y", **OURS}})
+    bench.harness.push(store, "push/noted", {"a": b"2"})
+    assert custom(bench, kv2, "push/noted") == {"note": "y", **OURS}
+    assert bench.vault("GET", f"/{kv2}/metadata/push/noted")["data"]["max_versions"] == 7
+
+
+@pytest.mark.parametrize("prop", ["", "k"])
+def test_a_mount_that_requires_check_and_set_is_served(bench: Bench, prop: str) -> None:
+    mount = bench.vault.mount("kv", {"version": "2"})
+    bench.vault("POST", f"/{mount}/config", {"cas_required": True})
+    store = bench.store(mount, checkAndSet={"required": True})
+    for value in (b"1", b"2"):
+        bench.harness.push(store, "app", {"k": value}, secret_key="k" if prop else "", property=prop)
+    if prop:
+        bench.harness.push(store, "app", {"k": b"3"}, secret_key="k", property="other")
+        bench.harness.delete(store, "app", property="other")
+    assert stored(bench, mount, "app") == {"k": "2"}
+
+
+def test_properties_pushed_at_the_same_time_are_all_there(bench: Bench, kv2: str, kv1: str) -> None:
+    """Reading, changing and writing is compared and set, or one would lose the other's property."""
+    for mount, version in ((kv2, "v2"), (kv1, "v1")):
+        store = bench.store(mount, version=version, name=f"at-once-{version}")
+        key = "push/at-once"
+
+        def push(number: int, store: Any = store, key: str = key) -> None:
+            bench.harness.push(
+                store, key, {"k": b"%d" % number}, secret_key="k", property=f"p{number}", timeout=30
+            )
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(push, range(12)))
+        found = json.loads(bench.harness.get_secret(store, key))
+        assert {name for name in found if name != "custom_metadata"} == {f"p{n}" for n in range(12)}
+
+
+@pytest.mark.parametrize("value", [b"plain", b"[1]", b"\xff\xfe", b'"x"', b""])
+def test_without_a_property_the_value_has_to_be_an_object(bench: Bench, kv2: str, value: bytes) -> None:
+    with bench.harness.fails() as failure:
+        bench.harness.push(bench.store(kv2), "push/odd", {"k": value}, secret_key="k")
+    assert failure.code is StatusCode.INVALID_ARGUMENT
+    assert "plain" not in failure.message
+
+
+def test_bytes_that_are_no_text_are_refused_not_spoiled(bench: Bench, kv2: str) -> None:
+    with bench.harness.fails() as failure:
+        bench.harness.push(bench.store(kv2), "push/odd", {"k": b"\xff"}, secret_key="k", property="p")
+    assert failure.code is StatusCode.INVALID_ARGUMENT
+    assert "UTF-8" in failure.message
+
+
+def test_a_property_that_is_no_text_is_not_replaced_by_one(bench: Bench, kv2: str) -> None:
+    store = bench.store(kv2)
+    bench.harness.push(store, "push/typed", {"k": b'{"n":{"a":1}}'}, secret_key="k")
+    with bench.harness.fails() as failure:
+        bench.harness.push(store, "push/typed", {"k": b"x"}, secret_key="k", property="n")
+    assert failure.error.code == "CONFLICT"
+
+
+def test_push_secret_metadata_is_accepted_and_ignored(bench: Bench, kv2: str) -> None:
+    bench.harness.push(bench.store(kv2), "push/meta", {"a": b"1"}, metadata={"anything": ["goes"]})
+    assert stored(bench, kv2, "push/meta") == {"a": "1"}
+
+
+def test_delete_removes_all_versions(bench: Bench, kv2: str) -> None:
+    store = bench.store(kv2)
+    for value in (b"1", b"2"):
+        bench.harness.push(store, "push/aged", {"a": value})
+    bench.harness.delete(store, "push/aged")
+    with bench.harness.fails() as failure:
+        bench.harness.get_secret(store, "push/aged", version="1")
+    assert failure.code is StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("prop", ["", "x"])
+def test_deleting_what_is_not_there_is_a_success(
+    bench: Bench, kv1: str, kv2: str, version: str, prop: str
+) -> None:
+    store = bench.store(kv1 if version == "v1" else kv2, version=version)
+    assert cost(bench, lambda: bench.harness.delete(store, "never", property=prop)) == {"ReadSecretData": 1}
+
+
+def test_deleting_an_absent_property_writes_nothing(bench: Bench, kv2: str) -> None:
+    store = bench.store(kv2)
+    bench.harness.push(store, "push/kept", {"a": b"1"})
+    bench.harness.delete(store, "push/kept", property="b")
+    assert versions(bench, kv2, "push/kept") == 1
+
+
+@pytest.mark.parametrize(
+    ("prop", "expected"),
+    [
+        ("", True),
+        ("text", True),
+        ("empty", True),
+        ("null", False),
+        ("absent", False),
+        ("o.a", True),
+        ("o.n", False),
+    ],
+)
+def test_exists_looks_at_the_property_too(bench: Bench, kv2: str, prop: str, expected: bool) -> None:
+    data = {"text": "x", "empty": "", "null": None, "o": {"a": "", "n": None}}
+    bench.vault("POST", f"/{kv2}/data/there", {"data": data})
+    assert bench.harness.exists(bench.store(kv2), "there", property=prop) is expected
+
+
+def test_a_secret_that_is_not_there_does_not_exist(bench: Bench, kv2: str) -> None:
+    assert bench.harness.exists(bench.store(kv2), "never") is False
+
+
+COSTS = {
+    "v2 new": ("v2", "new", {"ReadSecretData": 2, "WriteSecretData": 2}),
+    "v2 equal": ("v2", "equal", {"ReadSecretData": 2}),
+    "v2 changed": ("v2", "changed", {"ReadSecretData": 2, "WriteSecretData": 1}),
+    "v2 delete": ("v2", "delete", {"ReadSecretData": 2, "DeleteSecret": 1}),
+    "v1 new": ("v1", "new", {"ReadSecretData": 1, "WriteSecretData": 1}),
+    "v1 equal": ("v1", "equal", {"ReadSecretData": 1}),
+    "v1 changed": ("v1", "changed", {"ReadSecretData": 1, "WriteSecretData": 1}),
+    "v1 delete": ("v1", "delete", {"ReadSecretData": 1, "DeleteSecret": 1}),
+}
+
+
+@pytest.mark.parametrize("case", COSTS)
+def test_writes_cost_no_more_calls_than_needed(bench: Bench, kv1: str, kv2: str, case: str) -> None:
+    version, action, expected = COSTS[case]
+    store = bench.store(kv1 if version == "v1" else kv2, version=version)
+    key = f"cost/{case.replace(' ', '-')}"
+    bench.harness.exists(store, "cost/warm")
+    if action != "new":
+        bench.harness.push(store, key, {"a": b"1"})
+    actions = {
+        "new": lambda: bench.harness.push(store, key, {"a": b"1"}),
+        "equal": lambda: bench.harness.push(store, key, {"a": b"1"}),
+        "changed": lambda: bench.harness.push(store, key, {"a": b"2"}),
+        "delete": lambda: bench.harness.delete(store, key),
+    }
+    assert cost(bench, actions[action]) == expected
