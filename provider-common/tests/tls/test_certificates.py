@@ -251,6 +251,34 @@ def handshake(server: Mapping[str, bytes], client: Mapping[str, bytes]) -> str:
     return "ok"
 
 
+def quick(store: Kept, clock: Clock, *, leaf_hours: int = 8, ca_hours: int = 3) -> CertificateManager:
+    """Leaves and CA are due after hours, while everything stays valid for days."""
+    return CertificateManager(
+        store,
+        hosts=("localhost",),
+        validity=10 * DAY,
+        renew_before=10 * DAY - leaf_hours * HOUR,
+        ca_validity=10 * DAY + 2 * HOUR + ca_hours * HOUR,
+        overlap=HOUR,
+        clock=clock,
+    )
+
+
+def test_a_leaf_that_is_lost_while_a_ca_is_announced_is_signed_by_the_old_one() -> None:
+    """Not everybody knows the new one yet."""
+    clock, store = Clock(datetime.now(UTC) - DAY), Kept()
+    quick(store, clock).ensure()
+    peer_that_knows_nothing = dict(store.files)
+    clock.now += 3 * HOUR
+    assert quick(store, clock).ensure().changes == ("announced a new CA",)
+    del store.files["client.crt"]
+
+    done = quick(store, clock).ensure()
+
+    assert done.changes == ("issued the client certificate",)
+    assert handshake(peer_that_knows_nothing, store.files) == "ok"
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     leaf_hours=st.integers(2, 8),
@@ -263,15 +291,7 @@ def test_a_peer_that_is_one_step_behind_can_always_talk(
     """Whatever the manager did last, a server or a client that has not seen it yet is still understood: that is all
     that a rotation without a failed call needs. (OpenSSL verifies by the real clock, so all of it happens yesterday.)"""
     clock, store = Clock(datetime.now(UTC) - 2 * DAY), Kept()
-    subject = CertificateManager(
-        store,
-        hosts=("localhost",),
-        validity=10 * DAY,
-        renew_before=10 * DAY - leaf_hours * HOUR,
-        ca_validity=10 * DAY + 2 * HOUR + ca_hours * HOUR,
-        overlap=HOUR,
-        clock=clock,
-    )
+    subject = quick(store, clock, leaf_hours=leaf_hours, ca_hours=ca_hours)
     subject.ensure()
     seen = [dict(store.files)]
     for minutes in strides:
