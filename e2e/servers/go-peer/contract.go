@@ -1,11 +1,7 @@
 package main
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	_ "google.golang.org/grpc/health/grpc_health_v1"
@@ -43,29 +39,4 @@ func newMessage(descriptor protoreflect.MessageDescriptor) (proto.Message, error
 		return nil, err
 	}
 	return kind.New().Interface(), nil
-}
-
-type tlsFiles struct {
-	ca, cert, key, serverName string
-}
-
-func (f tlsFiles) load() (*tls.Config, error) {
-	authority, err := os.ReadFile(f.ca)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(authority) {
-		return nil, errors.New(f.ca + " holds no certificate")
-	}
-	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
-	if err != nil {
-		return nil, err
-	}
-	return &tls.Config{
-		RootCAs:      pool,
-		Certificates: []tls.Certificate{pair},
-		ServerName:   f.serverName,
-		MinVersion:   tls.VersionTLS12,
-	}, nil
 }

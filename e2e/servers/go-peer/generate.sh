@@ -8,10 +8,12 @@ out=${1:-gen}
 buf=$(command -v buf || echo "$PWD/$root/.venv/bin/buf")
 tools=$(mktemp -d)
 trap 'rm -rf "$tools"' EXIT
-GOWORK=off GOFLAGS= go build -o "$tools/protoc-gen-go" google.golang.org/protobuf/cmd/protoc-gen-go
+export GOWORK=off GOFLAGS=
+go build -o "$tools/" google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc
 module=external-secrets.io/e2e/servers/go-peer/gen
+opt="[module=$module, Mprovider/v1/secretstore.proto=$module/provider/v1, Mgenerator/v1/generator.proto=$module/generator/v1]"
 rm -rf "$out"
 "$buf" generate "$root/proto" \
 	--path "$root/proto/provider/v1/secretstore.proto" --path "$root/proto/generator/v1/generator.proto" \
-	--template "{version: v2, plugins: [{local: $tools/protoc-gen-go, out: $out, opt: [module=$module, \
-Mprovider/v1/secretstore.proto=$module/provider/v1, Mgenerator/v1/generator.proto=$module/generator/v1]}]}"
+	--template "{version: v2, plugins: [{local: $tools/protoc-gen-go, out: $out, opt: $opt}, \
+{local: $tools/protoc-gen-go-grpc, out: $out, opt: $opt}]}"

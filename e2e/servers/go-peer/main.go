@@ -1,173 +1,67 @@
-// Command go-peer calls a provider the way the Go core does: grpc-go, mutual TLS, and keepalive pings every 10 s that
-// go on while no call is running. It reads a JSON script from standard input, carries it out on one client connection,
-// and prints what happened as JSON. It knows the baseline of the contract only, and the health service.
+// Command go-peer is the Go side of the contract for tests: grpc-go with mutual TLS and the Go implementation's keepalive,
+// knowing the baseline of the contract only, and the health service.
+//
+// `go-peer call` is a core. It reads a JSON script from standard input, carries it out on one client connection that is
+// pinged every 10 s even while no call is running, and prints what happened as JSON:
 //
 //	{"steps": [
 //	  {"call": "/provider.v1.SecretStoreProvider/GetSecret", "request": {"remoteRef": {"key": "a"}}},
 //	  {"idle": "60s"},
 //	  {"call": "/grpc.health.v1.Health/Check"}
 //	]}
+//
+// `go-peer serve` is a provider that keeps its secrets in memory.
 package main
 
 import (
-	"context"
-	"encoding/json"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"net"
 	"os"
-	"sync"
-	"sync/atomic"
-	"time"
-
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/connectivity"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protojson"
 )
 
-type script struct {
-	Steps []step `json:"steps"`
-}
-
-// A step is either a call or a time of doing nothing.
-type step struct {
-	Call    string          `json:"call,omitempty"`
-	Request json.RawMessage `json:"request,omitempty"`
-	Idle    string          `json:"idle,omitempty"`
-}
-
-type outcome struct {
-	Call     string          `json:"call,omitempty"`
-	Code     string          `json:"code,omitempty"`
-	Message  string          `json:"message,omitempty"`
-	Response json.RawMessage `json:"response,omitempty"`
-	Idle     string          `json:"idle,omitempty"`
-	// The states that the connection went through during this step; none means that it stayed as it was.
-	States []string `json:"states"`
-}
-
-type report struct {
-	Steps []outcome `json:"steps"`
-	// How many TCP connections were opened for all of them.
-	Dials int64 `json:"dials"`
-	// The state of the connection when all was done.
-	State string `json:"state"`
-}
-
 func main() {
-	if err := run(os.Stdin, os.Stdout); err != nil {
+	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "go-peer:", err)
 		os.Exit(1)
 	}
 }
 
-func run(in io.Reader, out io.Writer) error {
-	address := flag.String("address", "", "host:port of the provider")
-	files := tlsFiles{}
-	flag.StringVar(&files.ca, "ca", "", "PEM file of the authority that the provider's certificate must come from")
-	flag.StringVar(&files.cert, "cert", "", "PEM file of the client certificate")
-	flag.StringVar(&files.key, "key", "", "PEM file of its key")
-	flag.StringVar(&files.serverName, "server-name", "", "name that the provider's certificate must carry, if not the address's host")
-	deadline := flag.Duration("deadline", 30*time.Second, "deadline of each call")
-	ping := flag.Duration("ping", 10*time.Second, "time between keepalive pings")
-	flag.Parse()
-
-	var todo script
-	if err := json.NewDecoder(in).Decode(&todo); err != nil {
-		return fmt.Errorf("script on standard input: %w", err)
+func run(arguments []string) error {
+	if len(arguments) > 0 {
+		switch arguments[0] {
+		case "call":
+			return call(arguments[1:], os.Stdin, os.Stdout)
+		case "serve":
+			return serve(arguments[1:])
+		}
 	}
-	config, err := files.load()
+	return errors.New("usage: go-peer call|serve [flags]")
+}
+
+type tlsFiles struct {
+	ca, cert, key string
+}
+
+func tlsFlags(flags *flag.FlagSet) *tlsFiles {
+	files := &tlsFiles{}
+	flags.StringVar(&files.ca, "ca", "", "PEM file of the authority that the other side's certificate must come from")
+	flags.StringVar(&files.cert, "cert", "", "PEM file of our own certificate")
+	flags.StringVar(&files.key, "key", "", "PEM file of its key")
+	return files
+}
+
+func (f *tlsFiles) load() (*x509.CertPool, tls.Certificate, error) {
+	authority, err := os.ReadFile(f.ca)
 	if err != nil {
-		return err
+		return nil, tls.Certificate{}, err
 	}
-	var dials atomic.Int64
-	conn, err := grpc.NewClient(*address,
-		grpc.WithTransportCredentials(credentials.NewTLS(config)),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: *ping, Timeout: 5 * time.Second, PermitWithoutStream: true}),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(4<<20)),
-		grpc.WithContextDialer(func(ctx context.Context, target string) (net.Conn, error) {
-			dials.Add(1)
-			return (&net.Dialer{}).DialContext(ctx, "tcp", target)
-		}),
-	)
-	if err != nil {
-		return err
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(authority) {
+		return nil, tls.Certificate{}, errors.New(f.ca + " holds no certificate")
 	}
-	defer conn.Close()
-	watch := watchStates(conn)
-	result := report{Steps: []outcome{}}
-	for _, next := range todo.Steps {
-		done, err := carryOut(conn, next, *deadline)
-		if err != nil {
-			return err
-		}
-		done.States = watch.take()
-		result.Steps = append(result.Steps, done)
-	}
-	result.Dials, result.State = dials.Load(), conn.GetState().String()
-	encoder := json.NewEncoder(out)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(result)
-}
-
-func carryOut(conn *grpc.ClientConn, next step, deadline time.Duration) (outcome, error) {
-	if next.Idle != "" {
-		pause, err := time.ParseDuration(next.Idle)
-		if err != nil {
-			return outcome{}, err
-		}
-		time.Sleep(pause)
-		return outcome{Idle: next.Idle}, nil
-	}
-	request, response, err := messages(next.Call)
-	if err != nil {
-		return outcome{}, err
-	}
-	if len(next.Request) > 0 {
-		if err := protojson.Unmarshal(next.Request, request); err != nil {
-			return outcome{}, fmt.Errorf("request of %s: %w", next.Call, err)
-		}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), deadline)
-	defer cancel()
-	done := outcome{Call: next.Call}
-	answer := status.Convert(conn.Invoke(ctx, next.Call, request, response))
-	done.Code, done.Message = answer.Code().String(), answer.Message()
-	if answer.Code() == codes.OK {
-		done.Response, err = protojson.Marshal(response)
-	}
-	return done, err
-}
-
-// stateWatch collects every change of a connection's state.
-type stateWatch struct {
-	mutex sync.Mutex
-	seen  []string
-}
-
-func watchStates(conn *grpc.ClientConn) *stateWatch {
-	watch := &stateWatch{}
-	go func() {
-		for state := conn.GetState(); state != connectivity.Shutdown; {
-			conn.WaitForStateChange(context.Background(), state)
-			state = conn.GetState()
-			watch.mutex.Lock()
-			watch.seen = append(watch.seen, state.String())
-			watch.mutex.Unlock()
-		}
-	}()
-	return watch
-}
-
-func (w *stateWatch) take() []string {
-	w.mutex.Lock()
-	defer w.mutex.Unlock()
-	seen := append([]string{}, w.seen...)
-	w.seen = nil
-	return seen
+	pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+	return pool, pair, err
 }

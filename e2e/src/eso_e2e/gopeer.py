@@ -1,20 +1,24 @@
-"""Runs the grpc-go client of `e2e/servers/go-peer`: a caller that shares no code with what it calls."""
+"""Runs the grpc-go peer of `e2e/servers/go-peer`: a core, or a provider, that shares no code with what it talks to."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import socket
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eso_e2e.process import ServerError
+from eso_e2e.process import ServerError, ServerProcess, free_port
 
 
 @dataclass(frozen=True)
 class GoPeer:
-    """The program; each `run` is one client connection that carries out steps and reports on them."""
+    """The program. `run` is one client connection that carries out steps; `serve` is a provider."""
 
     binary: Path
 
@@ -35,10 +39,12 @@ class GoPeer:
 
         A step is {"call": "/package.Service/Method", "request": {...}} (protobuf's JSON) or {"idle": "60s"}. The report:
         "steps" (each with "code", "message", "response" and the "states" that the connection went through during it),
-        "dials" (TCP connections opened), "state" (of the connection at the end). Raises ServerError on a bad script.
+        "dials" (TCP connections opened), "state" (of the connection at the end). `ping_seconds` 0 sends no pings;
+        grpc-go takes less than 10 for 10. Raises ServerError on a bad script.
         """
         command = [
             str(self.binary),
+            "call",
             "-address",
             address,
             "-ca",
@@ -51,15 +57,52 @@ class GoPeer:
         command += ["-ping", f"{ping_seconds}s", "-deadline", f"{deadline_seconds}s"]
         if server_name is not None:
             command += ["-server-name", server_name]
+        script = json.dumps({"steps": list(steps)})
         done = subprocess.run(
-            command,
-            input=json.dumps({"steps": list(steps)}),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
+            command, input=script, capture_output=True, text=True, timeout=timeout, check=False
         )
         if done.returncode != 0:
             raise ServerError(done.stderr.strip())
         report: dict[str, Any] = json.loads(done.stdout)
         return report
+
+    @contextmanager
+    def serve(
+        self,
+        *,
+        ca: Path,
+        cert: Path,
+        key: Path,
+        secrets: Mapping[str, str] | None = None,
+        absent_is_unknown: bool = False,
+        port: int | None = None,
+    ) -> Iterator[str]:
+        """Serve the contract's baseline as the Go providers do, from memory, and give the address.
+
+        Any reference is accepted. An absent secret is NOT_FOUND, or UNKNOWN as in the older Go servers if
+        `absent_is_unknown`; every other error is UNKNOWN. Generators of the Go group count up from 1.
+        """
+        folder = Path(tempfile.mkdtemp(prefix="eso-e2e-go-peer-"))
+        content = folder / "secrets.json"
+        content.touch(mode=0o600)
+        content.write_text(json.dumps(dict(secrets or {})))
+        address = f"127.0.0.1:{port or free_port()}"
+        command: list[str | Path] = [self.binary, "serve", "-listen", address, "-secrets", content]
+        command += ["-ca", ca, "-cert", cert, "-key", key]
+        if absent_is_unknown:
+            command.append("-absent-is-unknown")
+        try:
+            with ServerProcess(command, log=folder / "log", remove=folder) as server:
+                server.wait_ready(lambda: _listens(address))
+                yield address
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.partition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except OSError:
+        return False
+    return True
