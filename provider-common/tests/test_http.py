@@ -160,6 +160,7 @@ def test_a_probe_gets_through_while_somebody_holds_all_connections(endpoint: End
             held.enter_context(endpoint.connect()).sendall(b"GET /healthz HT")
 
         assert endpoint.ask("/healthz")[0::2] == (200, b"ok")
+        assert len(endpoint.http._open) <= _http.MAX_CONNECTIONS
 
 
 def test_a_connection_that_says_nothing_is_closed(
