@@ -27,7 +27,7 @@ def parse_push_metadata(raw: bytes, model: type[Model]) -> Model:
     """The `spec` of push metadata as a `model`; the model's defaults when there is no metadata, or no spec in it.
 
     `raw` is JSON. Raises InvalidSpecError, which names the field and never its value, for a wrong or missing
-    apiVersion or kind, a field that does not exist, one that is given twice, and whatever the model refuses.
+    apiVersion or kind, a field that does not exist, one that is given in two spellings, and whatever the model refuses.
     """
     if not raw.strip() or raw.strip() == b"null":
         return _validate(model, {})
@@ -82,7 +82,7 @@ def _fold(value: Json, fields: Mapping[str, object], where: str) -> dict[str, Js
                 f"PushSecret {where}.{name} is not a known field; known are {', '.join(fields)}"
             )
         if field in folded:
-            raise InvalidSpecError(f"PushSecret {where}.{field} is given twice, in different spelling")
+            raise InvalidSpecError(f"PushSecret {where}.{field} is given twice, in two spellings")
         folded[field] = member
     return folded
 

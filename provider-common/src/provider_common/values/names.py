@@ -72,6 +72,8 @@ def convert_key(key: str, strategy: str = "Default") -> str:
     """`key` with each character replaced that is no letter, digit, `-`, `.` or `_`: by `_` (`Default`, or empty), by
     `_U<hex>_` (`Unicode`), or not at all (`None`).
 
+    What is a letter is decided by the Unicode version of the Python that runs, as in Go by that of the Go release.
+
     Raises InvalidSpecError for a strategy that does not exist.
     """
     match strategy:

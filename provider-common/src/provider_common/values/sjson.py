@@ -127,7 +127,9 @@ def _replace_found(document: bytes, path: bytes, written: bytes) -> bytes:
 def _write_over(document: bytes, index: int, raw: bytes, written: bytes) -> bytes:
     """Go writes wherever the index points to. It points astray after a modifier, and that would destroy the document."""
     if not document.startswith(raw, index):
-        raise InvalidSpecError("The property leads to a value that is not part of the document: it can't be set")
+        raise InvalidSpecError(
+            "The property leads to a value that is not part of the document: it can't be set"
+        )
     return document[:index] + written + document[index + len(raw) :]
 
 
