@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from provider_common import _logging
+from provider_common._tls import TlsError
 from provider_common.catalog import Catalog
 from provider_common.durations import parse_duration
 from provider_common.errors import ProviderError
 from provider_common.kube import KubeReader
-from provider_common.server import KindClass, PortInUseError, Server, ServerConfig
+from provider_common.server import KindClass, Server, ServerConfig
 
 _log = logging.getLogger(__name__)
 
@@ -109,9 +110,7 @@ def serve(
     arguments = parser.parse_args(argv)
     try:
         sys.exit(arguments.run(arguments, _Provider(kinds, title, version), environ))
-    except (ProviderError, PortInUseError) as error:
-        _fail(f"{title}: {error}")
-    except (OSError, ValueError) as error:
+    except (ProviderError, TlsError, OSError, ValueError) as error:
         _fail(f"{title}: {error}")
 
 

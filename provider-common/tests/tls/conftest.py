@@ -32,7 +32,7 @@ class Echo(grpc.GenericRpcHandler):
         return grpc.unary_unary_rpc_method_handler(self._answer)
 
     def _answer(self, request: bytes, context: grpc.ServicerContext) -> bytes:
-        pem = context.auth_context()["x509_pem_cert"][0]
+        (pem,) = (part for part in context.auth_context()["x509_pem_cert"] if isinstance(part, bytes))
         self.callers.append(x509.load_pem_x509_certificate(pem).serial_number)
         return request
 
@@ -44,7 +44,7 @@ class Served:
     port: int
     echo: Echo
     tls: ServerTls
-    stop: Callable[[], None] = field(repr=False)
+    stop: Callable[[], object] = field(repr=False)
 
     def call(self, credentials: grpc.ChannelCredentials | None, *, host: str = "localhost") -> bytes:
         """One call on a connection of its own. Raises grpc.RpcError."""
@@ -57,7 +57,8 @@ class Served:
             else grpc.secure_channel(target, credentials, options)
         )
         with channel:
-            answer: bytes = channel.unary_unary("/any/Method")(b"hello", timeout=20)
+            method: Any = channel.unary_unary("/any/Method")
+            answer: bytes = method(b"hello", timeout=20)
             return answer
 
 

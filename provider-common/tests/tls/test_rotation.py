@@ -52,8 +52,9 @@ class Client:
         credentials = client_credentials(self._folder)
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
         with grpc.secure_channel(f"localhost:{self._port}", credentials, options) as channel:
+            method: Any = channel.unary_unary("/any/Method")
             for _ in range(CALLS_PER_CONNECTION):
-                assert channel.unary_unary("/any/Method")(b"hello", timeout=30) == b"hello"
+                assert method(b"hello", timeout=30) == b"hello"
                 self.answers += 1
         # gRPC for Python does not tell a client whom it talks to, so it is asked in plain TLS.
         context = ssl.create_default_context(cafile=self._folder / "ca.crt")
