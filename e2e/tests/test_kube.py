@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import kubernetes
 import pytest
+import urllib3
 from eso_e2e.http import AnswerError
 from eso_e2e.kube import KubeApiserver
 from eso_e2e.kube_api import KubeApi
+from eso_e2e.tcpproxy import TcpFaultProxy
 
 pytestmark = pytest.mark.real
 
@@ -118,9 +121,8 @@ def test_a_restart_keeps_the_data_and_the_address(kube_apiserver: KubeApiserver)
     """A client that outlives an outage finds the same objects at the same place."""
     namespace = kube_apiserver.create_namespace()
 
-    kube_apiserver.stop_apiserver()
-    unreachable = not kube_apiserver.api.answers("/readyz")
-    kube_apiserver.start_apiserver()
+    with kube_apiserver.outage():
+        unreachable = not kube_apiserver.api.answers("/readyz")
 
     assert unreachable
     assert kube_apiserver.api("GET", f"/api/v1/namespaces/{namespace}")["metadata"]["name"] == namespace
@@ -137,3 +139,24 @@ def test_a_watch_from_before_a_compaction_is_told_that_it_is_gone(kube_apiserver
 
     event = kube_apiserver.api("GET", f"{path}?watch=1&resourceVersion={version}&timeoutSeconds=5")
     assert (event["type"], event["object"]["code"]) == ("ERROR", 410)
+
+
+def test_a_watch_can_be_cut_by_a_proxy_in_between(kube_apiserver: KubeApiserver) -> None:
+    """TLS passes through, so the official client watches as ever until the connection is dropped."""
+    namespace = kube_apiserver.create_namespace()
+    with TcpFaultProxy(("127.0.0.1", kube_apiserver.port)) as proxy:
+        config = kube_apiserver.write_kubeconfig(
+            "proxied", kube_apiserver.admin_token, url=f"https://{proxy.address}"
+        )
+        api = kubernetes.client.CoreV1Api(kubernetes.config.new_client_from_config(str(config)))
+        events = kubernetes.watch.Watch().stream(api.list_namespaced_secret, namespace, timeout_seconds=30)
+        kube_apiserver.create_secret(namespace, "seen", {"key": "value"})
+        seen = next(events)
+
+        proxy.drop_connections()
+
+        with pytest.raises(urllib3.exceptions.ProtocolError):
+            next(events)
+        api.api_client.close()
+
+    assert (seen["type"], seen["object"].metadata.name) == ("ADDED", "seen")

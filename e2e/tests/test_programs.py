@@ -54,7 +54,7 @@ def test_ghz_measures_a_server(ghz_binary: Path, tmp_path: Path) -> None:
     health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    command = [
+    command: list[str | Path] = [
         ghz_binary,
         "--insecure",
         "--protoset",
@@ -67,13 +67,9 @@ def test_ghz_measures_a_server(ghz_binary: Path, tmp_path: Path) -> None:
         "4",
     ]
 
-    done = subprocess.run(
-        [*command, "--call", "grpc.health.v1.Health/Check", f"127.0.0.1:{port}"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
+    command += ["--call", "grpc.health.v1.Health/Check", f"127.0.0.1:{port}"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     server.stop(None).wait()
 
     report = json.loads(done.stdout)

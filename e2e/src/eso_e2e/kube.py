@@ -8,6 +8,8 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -110,6 +112,15 @@ class KubeApiserver(KubeApi):
         if self._process is not None:
             self._process.stop(seconds=5)
             self._process = None
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """End the API server for the time of the block; afterwards it is ready again, whatever happened."""
+        self.stop_apiserver()
+        try:
+            yield
+        finally:
+            self.start_apiserver()
 
     def expire_watches(self) -> None:
         """Make every resource version seen so far too old: history is compacted, the API server's cache is new."""

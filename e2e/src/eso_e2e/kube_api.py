@@ -134,13 +134,16 @@ class KubeApi:
         )
         return self.write_kubeconfig(f"{namespace}-{name}", token)
 
-    def write_kubeconfig(self, name: str, token: str) -> Path:
-        """Write a kubeconfig that calls the API server with `token`."""
+    def write_kubeconfig(self, name: str, token: str, *, url: str | None = None) -> Path:
+        """Write a kubeconfig that calls the API server with `token`, or a proxy in front of it at `url`."""
         config = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [
-                {"name": "e2e", "cluster": {"server": self.url, "certificate-authority": str(self.ca_file)}}
+                {
+                    "name": "e2e",
+                    "cluster": {"server": url or self.url, "certificate-authority": str(self.ca_file)},
+                }
             ],
             "users": [{"name": name, "user": {"token": token}}],
             "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": name}}],
