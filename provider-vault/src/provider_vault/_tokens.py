@@ -28,6 +28,8 @@ SPENT_BEFORE_END = 5.0
 """Seconds before its end from which a token is not used any more, if its life is long enough for that."""
 REFUSED_FOR = 5.0
 """Seconds for which a refused login is not tried again."""
+AWAY_FOR = 0.1
+"""Seconds for which a login that got no answer is not tried again: those who come at the same time share it."""
 RELOGIN_AFTER = 10.0
 """Seconds that a token has to be old before a plain "permission denied" is a reason to log in again: a new login brings
 policies that were attached since."""
@@ -152,14 +154,16 @@ class TokenManager:
         try:
             if self._token is not token:
                 return
-            self._try_renewal_at = self._clock() + REFUSED_FOR
+            now = self._clock()
+            # Not at every call when it fails; and the next attempt leaves time for one more.
+            self._try_renewal_at = now + min(REFUSED_FOR, token.left(now) / 3)
             renewed = door.renew(token) if token.renewable else None
-            if renewed is not None and renewed.left(self._clock()) > token.left(self._clock()) + 1:
-                self._token = renewed
+            if renewed is not None and renewed.left(now) > token.left(now) * 1.2:
+                self._token, self._try_renewal_at = renewed, 0.0
                 return
             if token.ours:
-                self._retire(token)
                 self._token = door.login()
+                self._retire(token)
         except DeadlineError:
             raise
         except ProviderError as error:
@@ -191,7 +195,7 @@ class TokenManager:
             except ProviderError as error:
                 # Whoever waited shares it. A refusal stands for a while, too: asking again at once changes nothing.
                 self._failure = error
-                self._failed_until = now if error.retryable else self._clock() + REFUSED_FOR
+                self._failed_until = self._clock() + (AWAY_FOR if error.retryable else REFUSED_FOR)
                 raise
         finally:
             self._lock.release()
