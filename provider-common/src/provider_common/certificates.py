@@ -81,6 +81,10 @@ class Ensured:
     next_check: datetime
     """When to call again at the latest."""
 
+    def __str__(self) -> str:
+        done = ", ".join(self.changes) or "nothing to do"
+        return f"{done}; next check by {self.next_check:%Y-%m-%d %H:%M} UTC"
+
 
 class CertificateManager:
     """Keeps a store's certificates good. Call `ensure` at start and then by its `next_check`, or more often."""
