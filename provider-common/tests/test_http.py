@@ -229,6 +229,20 @@ def test_many_at_once_are_all_answered(endpoint: Endpoint) -> None:
     }
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs a machine with IPv6")
+@pytest.mark.parametrize("caller", ["127.0.0.1", "::1"])
+def test_the_host_of_all_addresses_serves_both_families(caller: str) -> None:
+    """Clusters have pods with IPv6 only."""
+    endpoint = HttpEndpoint(host="::", port=0, metrics=Metrics(), health=Probe(), ready=Probe())
+    endpoint.start()
+    try:
+        with closing(http.client.HTTPConnection(caller, endpoint.port, timeout=30)) as connection:
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().read() == b"ok"
+    finally:
+        endpoint.stop()
+
+
 def test_a_port_that_is_taken_is_named(endpoint: Endpoint) -> None:
     """Two providers on one machine: the text has to say which of the ports it is."""
     second = HttpEndpoint(

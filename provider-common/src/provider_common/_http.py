@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -56,21 +57,13 @@ class HttpEndpoint:
 
     def start(self) -> None:
         """Bind and serve. Raises OSError, naming address and port, when that can't be had."""
+        listening = _listen(self._host, self._asked_port)
         loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=loop.run_forever, name="http", daemon=True)
         self._thread.start()
         self._loop = loop
-        binding = asyncio.start_server(
-            self._connected, self._host, self._asked_port, limit=MAX_HEAD, backlog=128
-        )
-        try:
-            self._server = asyncio.run_coroutine_threadsafe(binding, loop).result()
-        except OSError as error:
-            self.stop()
-            raise OSError(
-                error.errno,
-                f"HTTP port {self._host}:{self._asked_port} can't be used ({error.strerror}); choose another one",
-            ) from None
+        serving = asyncio.start_server(self._connected, sock=listening, limit=MAX_HEAD)
+        self._server = asyncio.run_coroutine_threadsafe(serving, loop).result()
 
     def stop(self) -> None:
         """Let go of the port and of all connections. Safe to call twice."""
@@ -145,6 +138,21 @@ class HttpEndpoint:
         except Exception as error:  # noqa: BLE001 - whatever breaks, the probe gets an answer
             _log.warning("%s failed: %s", path, type(error).__name__)
             return HTTPStatus.INTERNAL_SERVER_ERROR, f"{type(error).__name__}\n".encode(), _TEXT
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket. `::` and the empty host take IPv4 and IPv6 alike, where the machine has both."""
+    try:
+        if host in ("", "::") and socket.has_dualstack_ipv6():
+            return socket.create_server(
+                ("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=128
+            )
+        family, _, _, _, address = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)[0]  # noqa: S104
+        return socket.create_server(address[:2], family=family, backlog=128)
+    except OSError as error:
+        raise OSError(
+            error.errno, f"HTTP port {host}:{port} can't be used ({error.strerror}); choose another one"
+        ) from None
 
 
 def _check_answer(well: bool, details: dict[str, object], *, wants_json: bool) -> _Answer:

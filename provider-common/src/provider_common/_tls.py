@@ -20,15 +20,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from provider_common._x509 import (
     Authority,
     CertificateError,
     belong_together,
+    issued_by,
     pem_blocks,
     read_authorities,
+    read_chain,
     read_key,
-    read_leaf,
 )
 from provider_common.sensitive import SecretBytes
 
@@ -87,7 +90,11 @@ class TlsMaterial:
 class _Checked:
     material: TlsMaterial
     authorities: tuple[Authority, ...]
-    not_after: datetime
+    chain: tuple[x509.Certificate, ...]
+
+    @property
+    def not_after(self) -> datetime:
+        return self.chain[0].not_valid_after_utc
 
 
 def client_credentials(
@@ -290,12 +297,12 @@ def _check(material: TlsMaterial, files: TlsFiles | TlsClientFiles) -> _Checked:
         at = ca_path
         authorities = read_authorities(material.ca)
         at = cert_path
-        leaf = read_leaf(material.certificate)
+        chain = read_chain(material.certificate)
         at = key_path
         key = read_key(material.key)
     except CertificateError as error:
         raise TlsError(f"{at} can't be used: {error}") from None
-    if not belong_together(key, leaf):
+    if not belong_together(key, chain[0]):
         raise _MismatchError(f"{key_path} does not belong to {cert_path}; replace both together")
     # Only the blocks themselves: gRPC gives up on a bundle with a comment that OpenSSL would skip.
     clean = TlsMaterial(
@@ -303,17 +310,46 @@ def _check(material: TlsMaterial, files: TlsFiles | TlsClientFiles) -> _Checked:
         b"".join(pem_blocks(material.certificate, "CERTIFICATE")),
         SecretBytes(b"".join(pem_blocks(material.key, "PRIVATE KEY")[:1])),
     )
-    return _Checked(clean, tuple(authorities), leaf.not_valid_after_utc)
+    return _Checked(clean, tuple(authorities), tuple(chain))
 
 
 def _warnings(files: TlsFiles, checked: _Checked, now: datetime) -> list[str]:
+    """What gRPC would serve with, and peers would refuse without a helpful word."""
+    ca_path, cert_path = _path(files, files.ca_file), _path(files, files.cert_file)
     found = []
     if checked.not_after <= now:
-        found.append(
-            f"{_path(files, files.cert_file)} expired on {checked.not_after:%Y-%m-%d %H:%M} UTC: clients will refuse it"
-        )
+        found.append(f"{cert_path} expired on {checked.not_after:%Y-%m-%d %H:%M} UTC: clients will refuse it")
     if all(authority.not_after <= now for authority in checked.authorities):
+        found.append(f"{ca_path} holds no CA that is still valid: every client will be refused")
+    if not _has_names(checked.chain[0]):
         found.append(
-            f"{_path(files, files.ca_file)} holds no CA that is still valid: every client will be refused"
+            f"{cert_path} has no subject alternative name: clients verify nothing else, and will refuse it"
+        )
+    if not _is_for_servers(checked.chain[0]):
+        found.append(f"{cert_path} is not for servers (its extended key usage): clients will refuse it")
+    if not _chains(checked):
+        found.append(
+            f"{cert_path} was not issued by a CA in {ca_path}: clients that trust only that one will refuse it"
         )
     return found
+
+
+def _has_names(leaf: x509.Certificate) -> bool:
+    try:
+        return bool(leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    except x509.ExtensionNotFound:
+        return False
+
+
+def _is_for_servers(leaf: x509.Certificate) -> bool:
+    try:
+        purposes = set(leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    except x509.ExtensionNotFound:
+        return True
+    return bool(purposes & {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
+
+
+def _chains(checked: _Checked) -> bool:
+    """False when none of the CAs has issued anything of the chain. A CA that can't be parsed gets the benefit of doubt."""
+    parsed = [authority.parsed() for authority in checked.authorities]
+    return any(ca is None or issued_by(each, ca) for ca in parsed for each in checked.chain)

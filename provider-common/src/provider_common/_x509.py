@@ -83,15 +83,20 @@ def _moment(text: str) -> datetime:
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(text), UTC)
 
 
-def read_leaf(pem: bytes) -> x509.Certificate:
-    """The first certificate of a chain. Raises CertificateError when there is none, or it is unreadable."""
+def read_chain(pem: bytes) -> list[x509.Certificate]:
+    """A leaf and what follows it. Raises CertificateError when there is none, or one is unreadable."""
     blocks = pem_blocks(pem, "CERTIFICATE")
     if not blocks:
         raise CertificateError("it holds no PEM certificate")
     try:
-        return x509.load_pem_x509_certificate(blocks[0])
+        return [x509.load_pem_x509_certificate(block) for block in blocks]
     except ValueError:
         raise CertificateError("its certificate can't be read: damaged PEM or DER") from None
+
+
+def read_leaf(pem: bytes) -> x509.Certificate:
+    """The first certificate of a chain. Raises CertificateError when there is none, or one is unreadable."""
+    return read_chain(pem)[0]
 
 
 def read_key(pem: bytes) -> PrivateKey:

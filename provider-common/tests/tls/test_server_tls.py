@@ -180,6 +180,48 @@ def test_an_expired_certificate_is_a_warning_at_start(
     assert "clients will refuse it" in caplog.text
 
 
+def test_good_certificates_give_no_warning(certs: CertFolder, caplog: pytest.LogCaptureFixture) -> None:
+    """Else nobody reads the real ones."""
+    ServerTls(TlsFiles(certs.path))
+
+    assert caplog.text == ""
+
+
+def no_names(certs: CertFolder) -> None:
+    swap(certs.server_cert, certs.client_cert)
+    swap(certs.server_key, certs.client_key)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        pytest.param(no_names, "has no subject alternative name", id="no names"),
+        pytest.param(no_names, "is not for servers", id="for clients"),
+        pytest.param(
+            lambda c: swap(c.ca_file, c.stranger().ca_file), "was not issued by a CA in", id="other CA"
+        ),
+    ],
+)
+def test_what_clients_will_refuse_is_a_warning_at_start(
+    certs: CertFolder, caplog: pytest.LogCaptureFixture, spoil: Callable[[CertFolder], None], said: str
+) -> None:
+    """The client only says that the handshake failed, so the server has to tell why."""
+    spoil(certs)
+
+    ServerTls(TlsFiles(certs.path))
+
+    assert said in caplog.text
+
+
+def test_what_the_go_controller_issues_gives_no_warning(
+    go_made: CertFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A CA with serial number 0 can't be checked as an issuer; that is not the operator's fault."""
+    ServerTls(TlsFiles(go_made.path))
+
+    assert caplog.text == ""
+
+
 def test_the_names_of_the_files_can_be_chosen(certs: CertFolder) -> None:
     """The environment of the Go server names files inside the folder."""
     certs.server_cert.rename(certs.path / "server.pem")
