@@ -112,7 +112,9 @@ def test_every_message_is_in_the_table_or_is_an_extension_whole() -> None:
         field.message_type.full_name
         for name in BASELINE
         for field in known[name].fields
-        if field.number < 100 and field.message_type is not None and not field.message_type.GetOptions().map_entry
+        if field.number < 100
+        and field.message_type is not None
+        and not field.message_type.GetOptions().map_entry
     }
     assert set(BASELINE) <= set(known)
     assert reached <= set(BASELINE)
@@ -141,8 +143,11 @@ def test_the_services_have_their_methods_and_are_unary(module, service, methods)
     assert found.full_name == service
     assert [method.name for method in found.methods] == list(methods)
     for method in found.methods:
-        assert (method.input_type.name, method.output_type.name) == (f"{method.name}Request", f"{method.name}Response")
-        assert not (method.client_streaming or method.server_streaming)
+        assert (method.input_type.name, method.output_type.name) == (
+            f"{method.name}Request",
+            f"{method.name}Response",
+        )
+        assert (method.client_streaming, method.server_streaming) == (False, False)
 
 
 def test_unknown_fields_of_a_newer_peer_are_ignored() -> None:

@@ -35,7 +35,12 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(script: Path, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, str(script), *arguments], capture_output=True, text=True, timeout=60, check=False, env=env or None
+        [sys.executable, str(script), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=env or None,
     )
 
 
@@ -66,7 +71,9 @@ def test_version_says_the_contract_and_the_kinds(script) -> None:
 
 
 def test_certs_makes_a_folder_that_serve_accepts_and_is_idempotent(script, tmp_path) -> None:
-    first = run(script, "certs", "--out", str(tmp_path), "--service", "provider-pin.eso", "--host", "localhost")
+    first = run(
+        script, "certs", "--out", str(tmp_path), "--service", "provider-pin.eso", "--host", "localhost"
+    )
     assert first.returncode == 0, first.stderr
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     assert {"ca.crt", "tls.crt", "tls.key", "client.crt", "client.key"} <= set(before)
@@ -91,13 +98,17 @@ def test_a_wrong_setting_is_named(script, tmp_path, arguments, text) -> None:
 
 
 def test_a_wrong_environment_variable_is_named(script, tmp_path) -> None:
-    done = run(script, "serve", "--manifests", str(tmp_path), ESO_PROVIDER_READ_WINDOW="soon", PATH="/usr/bin:/bin")
+    done = run(
+        script, "serve", "--manifests", str(tmp_path), ESO_PROVIDER_READ_WINDOW="soon", PATH="/usr/bin:/bin"
+    )
     assert done.returncode == 1
     assert "ESO_PROVIDER_READ_WINDOW" in done.stderr
 
 
 def test_missing_certificates_are_named_with_the_fix(script, tmp_path) -> None:
-    done = run(script, "serve", "--manifests", str(tmp_path), "--tls-dir", str(tmp_path / "none"), "--port", "0")
+    done = run(
+        script, "serve", "--manifests", str(tmp_path), "--tls-dir", str(tmp_path / "none"), "--port", "0"
+    )
     assert done.returncode == 1
     assert str(tmp_path / "none") in done.stderr
     assert "Traceback" not in done.stderr

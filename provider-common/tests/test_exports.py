@@ -10,7 +10,8 @@ def test_all_is_what_is_exported() -> None:
     exported = {
         name
         for name, value in vars(provider_common).items()
-        if not name.startswith("_") and not (isinstance(value, types.ModuleType) and name not in {"gjson", "sjson"})
+        if not name.startswith("_")
+        and not (isinstance(value, types.ModuleType) and name not in {"gjson", "sjson"})
     }
     assert exported == set(provider_common.__all__)
 

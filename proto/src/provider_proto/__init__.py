@@ -11,7 +11,7 @@ CONTRACT_VERSION: Final = (1, 1)
 CONTRACT_VERSION_KEY: Final = "eso-contract-version"
 """Metadata key, in requests and in trailing metadata of responses, whose value is `MAJOR.MINOR`."""
 
-SECRET_STORE_SERVICE: Final = "provider.v1.SecretStoreProvider"
+SECRET_STORE_SERVICE: Final = "provider.v1.SecretStoreProvider"  # noqa: S105 - a service name
 GENERATOR_SERVICE: Final = "generator.v1.GeneratorProvider"
 DESCRIPTION_SERVICE: Final = "provider.v1.ProviderDescription"
 

@@ -79,7 +79,7 @@ class ReadWindow:
             self.hits += 1
             if read.error is not None:
                 raise _again(read.error)
-            return cast(T, read.value)
+            return cast("T", read.value)
 
     def clear(self) -> None:
         """Forget everything; reads under way will not be kept, nor joined by later callers."""

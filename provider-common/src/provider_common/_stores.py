@@ -54,7 +54,7 @@ class Place:
     store: StoreInfo | None = None
     store_digest: bytes = b""
     """Of `store`, so that it need not be compared field by field."""
-    retry: RetrySettings = RetrySettings()
+    retry: RetrySettings = field(default_factory=RetrySettings)
     family: tuple[Hashable, ...] = field(init=False, repr=False)
     """Everything but the versions: of one family, one store is open at a time."""
 
@@ -232,7 +232,9 @@ class OpenStores:
             # Checked or opened a moment ago: good enough for this call, however short the interval is.
             max_age = float("inf")
 
-    def _take(self, family: tuple[Hashable, ...], version: tuple[Hashable, ...], max_age: float) -> OpenStore | None:
+    def _take(
+        self, family: tuple[Hashable, ...], version: tuple[Hashable, ...], max_age: float
+    ) -> OpenStore | None:
         now = self._clock()
         with self._lock:
             entry = self._open.get(family)
@@ -262,7 +264,8 @@ class OpenStores:
 
     def refused(self, place: Place, entry: OpenStore) -> bool:
         """The backend refused the credentials of `entry`: look at once whether they changed. True when they did, and a
-        call may be tried again with the store that `acquire` then opens."""
+        call may be tried again with the store that `acquire` then opens.
+        """
         if self._clock() - entry.checked < _RECHECK_SOON:
             return False
         entry.checked = float("-inf")
@@ -322,10 +325,8 @@ class OpenStores:
             if not changed:
                 return
             with self._lock:
-                if self._open.get(family) is entry:
-                    self._retire(family, entry)
-                close = entry.retired and entry.users == 0
-            if close:
+                unused = self._open.get(family) is entry and self._retire(family, entry)
+            if unused:
                 self._close(entry)
         finally:
             entry.checking.release()

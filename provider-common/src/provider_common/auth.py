@@ -77,7 +77,11 @@ class Scope:
                 f"{field}: {selector.name!r} is in namespace {selector.namespace!r}, but a {self.store_kind or 'store'}"
                 f" used from namespace {self.credentials_namespace!r} may read only there: remove the namespace,"
                 " or use a cluster-scoped store",
-                details={"field": field, "namespace": selector.namespace, "allowed": self.credentials_namespace},
+                details={
+                    "field": field,
+                    "namespace": selector.namespace,
+                    "allowed": self.credentials_namespace,
+                },
             )
         return self.credentials_namespace
 

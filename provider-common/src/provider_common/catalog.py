@@ -60,15 +60,17 @@ GeneratorKind = Kind[type[GeneratorV2[Any]]]
 class Catalog:
     """All kinds of one provider, by group/version and kind."""
 
-    def __init__(self, *classes: type[ProviderV2[Any]] | type[GeneratorV2[Any]]) -> None:
+    def __init__(self, *classes: type[ProviderV2[Any] | GeneratorV2[Any]]) -> None:
         """Raises TypeError for a class that is neither a store nor a generator, ValueError for a name given twice."""
         self._stores: dict[tuple[str, str], StoreKind] = {}
         self._generators: dict[tuple[str, str], GeneratorKind] = {}
         for cls in classes:
-            if isinstance(cls, type) and issubclass(cls, ProviderV2):
+            if not isinstance(cls, type):  # what a type checker can't promise of a caller without one
+                raise TypeError(f"{cls!r} is not a class")
+            if issubclass(cls, ProviderV2):
                 for store in _names("store", cls, cls.spec, STORE_API_VERSION):
                     _add(self._stores, store)
-            elif isinstance(cls, type) and issubclass(cls, GeneratorV2):
+            elif issubclass(cls, GeneratorV2):
                 for generator in _names("generator", cls, cls.spec, GENERATOR_API_VERSION):
                     _add(self._generators, generator)
             else:
@@ -101,7 +103,8 @@ class Catalog:
     def types(self) -> tuple[ServedType, ...]:
         """What to watch: every name, aliases as optional ones."""
         return tuple(
-            ServedType(kind.api_version, kind.kind, kind.plural, optional=bool(kind.alias_of)) for kind in self
+            ServedType(kind.api_version, kind.kind, kind.plural, optional=bool(kind.alias_of))
+            for kind in self
         )
 
 
@@ -111,7 +114,9 @@ def _names(role: Role, cls: ClassT, spec: type[Spec], default: str) -> Iterator[
     yield Kind(role, cls, spec, api_version, spec.kind, spec.plural_name(), faulty=faulty)
     for alias in spec.aliases:
         plural = alias.plural or plural_of(alias.kind)
-        yield Kind(role, cls, spec, alias.api_version, alias.kind, plural, f"{api_version}/{spec.kind}", faulty)
+        yield Kind(
+            role, cls, spec, alias.api_version, alias.kind, plural, f"{api_version}/{spec.kind}", faulty
+        )
 
 
 def _add(names: dict[tuple[str, str], Kind[ClassT]], kind: Kind[ClassT]) -> None:
@@ -121,7 +126,9 @@ def _add(names: dict[tuple[str, str], Kind[ClassT]], kind: Kind[ClassT]) -> None
     names[key] = kind
 
 
-def _refuse(api_version: str, kind: str, names: dict[tuple[str, str], Kind[ClassT]], role: Role) -> Kind[ClassT]:
+def _refuse(
+    api_version: str, kind: str, names: dict[tuple[str, str], Kind[ClassT]], role: Role
+) -> Kind[ClassT]:
     if api_version.count("/") != 1 or not all(api_version.split("/")):
         raise InvalidRequestError(
             f"providerRef.apiVersion {api_version!r} has to be GROUP/VERSION",

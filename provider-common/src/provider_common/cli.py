@@ -49,9 +49,20 @@ def _boolean(text: str) -> bool:
 
 _SETTINGS = (
     _Setting("host", "--host", ("ESO_PROVIDER_HOST",), str, "address of the gRPC endpoint", "ADDRESS"),
-    _Setting("port", "--port", ("ESO_PROVIDER_PORT",), int, "port of the gRPC endpoint; 0 takes a free one", "PORT"),
-    _Setting("http_host", "--http-host", ("ESO_PROVIDER_HTTP_HOST",), str, "address of /metrics and /healthz", "ADDRESS"),
-    _Setting("http_port", "--http-port", ("ESO_PROVIDER_HTTP_PORT",), int, "port of /metrics and /healthz", "PORT"),
+    _Setting(
+        "port", "--port", ("ESO_PROVIDER_PORT",), int, "port of the gRPC endpoint; 0 takes a free one", "PORT"
+    ),
+    _Setting(
+        "http_host",
+        "--http-host",
+        ("ESO_PROVIDER_HTTP_HOST",),
+        str,
+        "address of /metrics and /healthz",
+        "ADDRESS",
+    ),
+    _Setting(
+        "http_port", "--http-port", ("ESO_PROVIDER_HTTP_PORT",), int, "port of /metrics and /healthz", "PORT"
+    ),
     _Setting(
         "tls",
         "--enable-tls",
@@ -60,12 +71,23 @@ _SETTINGS = (
         "false serves plaintext to everyone: for development only",
         "BOOL",
     ),
-    _Setting("tls_dir", "--tls-dir", ("TLS_CERT_DIR",), Path, "folder of the certificates and the key", "DIR"),
-    _Setting("ca_file", "--ca-file", ("TLS_CA_CERT_FILE",), str, "name of the CA file in that folder", "NAME"),
+    _Setting(
+        "tls_dir", "--tls-dir", ("TLS_CERT_DIR",), Path, "folder of the certificates and the key", "DIR"
+    ),
+    _Setting(
+        "ca_file", "--ca-file", ("TLS_CA_CERT_FILE",), str, "name of the CA file in that folder", "NAME"
+    ),
     _Setting("cert_file", "--cert-file", ("TLS_CERT_FILE",), str, "name of the certificate file", "NAME"),
     _Setting("key_file", "--key-file", ("TLS_KEY_FILE",), str, "name of the key file", "NAME"),
     _Setting("threads", "--threads", ("ESO_PROVIDER_THREADS",), int, "threads that serve calls", "N"),
-    _Setting("max_queued", "--max-queued", ("ESO_PROVIDER_MAX_QUEUED",), int, "calls that may wait for a thread", "N"),
+    _Setting(
+        "max_queued",
+        "--max-queued",
+        ("ESO_PROVIDER_MAX_QUEUED",),
+        int,
+        "calls that may wait for a thread",
+        "N",
+    ),
     _Setting(
         "read_window",
         "--read-window",
@@ -82,12 +104,24 @@ _SETTINGS = (
         "how long credentials are used before their Secrets are read again",
         "DURATION",
     ),
-    _Setting("max_stores", "--max-stores", ("ESO_PROVIDER_MAX_STORES",), int, "stores that are kept open", "N"),
     _Setting(
-        "max_idle", "--max-idle", ("ESO_PROVIDER_MAX_IDLE",), parse_duration, "how long an unused store is kept", "DURATION"
+        "max_stores", "--max-stores", ("ESO_PROVIDER_MAX_STORES",), int, "stores that are kept open", "N"
     ),
     _Setting(
-        "drain", "--drain", ("ESO_PROVIDER_DRAIN",), parse_duration, "time for calls in flight after SIGTERM", "DURATION"
+        "max_idle",
+        "--max-idle",
+        ("ESO_PROVIDER_MAX_IDLE",),
+        parse_duration,
+        "how long an unused store is kept",
+        "DURATION",
+    ),
+    _Setting(
+        "drain",
+        "--drain",
+        ("ESO_PROVIDER_DRAIN",),
+        parse_duration,
+        "time for calls in flight after SIGTERM",
+        "DURATION",
     ),
 )
 
@@ -127,7 +161,9 @@ def _fail(text: str) -> NoReturn:
 
 
 def _parser(name: str, environ: Mapping[str, str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=name, description="An out-of-tree secret provider for External Secrets Operator.")
+    parser = argparse.ArgumentParser(
+        prog=name, description="An out-of-tree secret provider for External Secrets Operator."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser(
@@ -162,15 +198,26 @@ def _parser(name: str, environ: Mapping[str, str]) -> argparse.ArgumentParser:
             help=f"{setting.help} ({setting.env[0]})" if default is None else setting.help,
         )
     command.add_argument("--verbose", action="store_true", help="log every decision (ESO_PROVIDER_VERBOSE)")
-    command.add_argument("--log-format", choices=("json", "text"), default="json", help="how the log is written")
     command.add_argument(
-        "--ready-file", type=Path, metavar="FILE", help="written with the bound ports as JSON once the provider serves"
+        "--log-format", choices=("json", "text"), default="json", help="how the log is written"
     )
-    command.add_argument("--exit-with-parent", action="store_true", help="stop when the process that started this one ends")
+    command.add_argument(
+        "--ready-file",
+        type=Path,
+        metavar="FILE",
+        help="written with the bound ports as JSON once the provider serves",
+    )
+    command.add_argument(
+        "--exit-with-parent", action="store_true", help="stop when the process that started this one ends"
+    )
     command.set_defaults(run=_serve)
 
-    command = commands.add_parser("crds", help="print the CustomResourceDefinitions", description="Print the CRDs as YAML.")
-    command.add_argument("--aliases", action="store_true", help="also those of the other names that the kinds go by")
+    command = commands.add_parser(
+        "crds", help="print the CustomResourceDefinitions", description="Print the CRDs as YAML."
+    )
+    command.add_argument(
+        "--aliases", action="store_true", help="also those of the other names that the kinds go by"
+    )
     command.set_defaults(run=_crds)
 
     command = commands.add_parser(
@@ -181,7 +228,11 @@ def _parser(name: str, environ: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder")
     command.add_argument(
-        "--host", action="append", default=[], metavar="NAME", help="a name or address of the server; may be repeated"
+        "--host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name or address of the server; may be repeated",
     )
     command.add_argument(
         "--service", metavar="NAME.NAMESPACE", help="a Kubernetes Service, for all of its names"
@@ -258,7 +309,9 @@ def _reader(arguments: argparse.Namespace) -> KubeReader:
 def _announce(path: Path, server: Server) -> None:
     """Write the ready file whole or not at all: somebody is waiting to read it."""
     content = {"port": server.port, "http_port": server.http_port, "pid": os.getpid()}
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False, encoding="utf-8") as file:
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=path.name, delete=False, encoding="utf-8"
+    ) as file:
         json.dump(content, file)
     Path(file.name).replace(path)
 

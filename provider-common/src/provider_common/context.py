@@ -45,7 +45,8 @@ def remaining() -> float:
 
 def start_call(seconds: float | None) -> None:
     """Give this thread's current call `seconds` from now; None means `LONGEST_CALL`. grpc runs every call in a context of its
-    own, so there is nothing to put back."""
+    own, so there is nothing to put back.
+    """
     _deadline.set(time.monotonic() + (LONGEST_CALL if seconds is None else seconds))
 
 
@@ -69,7 +70,8 @@ class ApiCallCounter(Protocol):
 
 class SharedObjects:
     """Objects that live as long as the provider: a token manager per identity, a channel per endpoint. Closed at drain,
-    newest first."""
+    newest first.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -112,7 +114,9 @@ def _close(made: object) -> None:
         try:
             close()
         except Exception as error:  # noqa: BLE001 - one object that won't close must not keep the others open
-            logging.getLogger(__name__).warning("closing a shared %s failed: %s", type(made).__name__, type(error).__name__)
+            logging.getLogger(__name__).warning(
+                "closing a shared %s failed: %s", type(made).__name__, type(error).__name__
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,7 @@ class Context(Generic[SpecT]):
     """Kind of the store that the user pointed at, as the core names it; empty for generators of a Go core."""
     store: StoreInfo | None = None
     """The whole store or generator, when the core sends it (ours does, a Go core does not)."""
-    retry: RetrySettings = RetrySettings()
+    retry: RetrySettings = field(default_factory=RetrySettings)
     """`retrySettings` of the store."""
     log: logging.Logger = field(default=logging.getLogger("provider"), repr=False)
     """Never log a value."""

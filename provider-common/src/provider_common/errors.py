@@ -82,9 +82,7 @@ class NoPropertyError(PermanentError):
 
     def __init__(self, key: str, prop: str, /) -> None:
         """`key` names the secret, `prop` the property as the user wrote it."""
-        super().__init__(
-            f"Secret {key!r} has no property {prop!r}", details={"key": key, "property": prop}
-        )
+        super().__init__(f"Secret {key!r} has no property {prop!r}", details={"key": key, "property": prop})
 
 
 class InvalidSpecError(PermanentError):
@@ -110,7 +108,8 @@ class CredentialsError(PermanentError):
 
 class UnknownNamespaceError(CredentialsError):
     """Credentials are to be read in the caller's namespace, and the caller is not known yet (a store that is validated
-    on its own). Validate answers this as "valid, but not checked"."""
+    on its own). Validate answers this as "valid, but not checked".
+    """
 
 
 class AccessDeniedError(PermanentError):
@@ -122,7 +121,8 @@ class AccessDeniedError(PermanentError):
 
 class MissingReferenceError(PermanentError):
     """Something a manifest refers to is not there: a configuration object, a credentials Secret or a key of it, a mount,
-    a project."""
+    a project.
+    """
 
     code = "MISSING_REFERENCE"
 

@@ -48,7 +48,8 @@ class IssuedToken:
 @dataclass(frozen=True, slots=True)
 class ServedType:
     """A type of configuration object to watch. `plural` is the name in the API path. An `optional` type is looked for
-    quietly: its CRD need not be installed."""
+    quietly: its CRD need not be installed.
+    """
 
     api_version: str
     kind: str
@@ -59,7 +60,8 @@ class ServedType:
 @dataclass(frozen=True, slots=True)
 class WatchStatus:
     """How fresh the configuration objects are. `ages` gives, per GROUP/VERSION/KIND, the seconds since the last sign of
-    life of its watch; a type never seen has none."""
+    life of its watch; a type never seen has none.
+    """
 
     synced: bool
     ages: Mapping[str, float] = field(default_factory=dict)
@@ -91,7 +93,8 @@ class KubeReader(Protocol):
         self, namespace: str, name: str, *, audiences: tuple[str, ...], expiration_seconds: int | None
     ) -> IssuedToken:
         """A token of the ServiceAccount (TokenRequest). Raises MissingReferenceError when there is no such account, and
-        UnsupportedError where tokens can't be had (a folder)."""
+        UnsupportedError where tokens can't be had (a folder).
+        """
 
     def status(self) -> WatchStatus:
         """How fresh the objects are."""

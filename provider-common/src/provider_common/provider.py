@@ -53,7 +53,8 @@ class ProviderV2(ABC, Generic[SpecT]):
 
     def select(self, ref: RemoteRef, value: bytes) -> bytes:
         """`ref.property` of a secret that `get_secret` returned. By default a gjson path into JSON, where a key that
-        literally holds the dots wins. Raises NoPropertyError."""
+        literally holds the dots wins. Raises NoPropertyError.
+        """
         found = select_property(value, ref.property)
         if found is None:
             raise NoPropertyError(ref.key, ref.property)
@@ -61,12 +62,14 @@ class ProviderV2(ABC, Generic[SpecT]):
 
     def to_map(self, ref: RemoteRef, value: bytes) -> Mapping[str, bytes]:
         """The members of a secret, or of the property selected from it. By default of a JSON object: strings as text,
-        everything else as its JSON source."""
+        everything else as its JSON source.
+        """
         return to_map(value, what=ref.key)
 
     def get_all_secrets(self, find: Find) -> Mapping[str, bytes]:
         """Names and whole values of what `find` selects; nothing found is an empty mapping. A secret that vanishes
-        between list and read is skipped, never NoSecretError."""
+        between list and read is skipped, never NoSecretError.
+        """
         raise UnsupportedError(f"{type(self).__name__} does not find secrets (find)")
 
     def push_secret(self, data: PushData) -> None:
@@ -75,7 +78,9 @@ class ProviderV2(ABC, Generic[SpecT]):
 
     def delete_secret(self, ref: PushRemoteRef) -> None:
         """Remove what `push_secret` wrote. What is absent, or not ours, stays as it is, and that is a success."""
-        raise UnsupportedError(f"{type(self).__name__} does not delete secrets (delete of {ref.remote_key!r})")
+        raise UnsupportedError(
+            f"{type(self).__name__} does not delete secrets (delete of {ref.remote_key!r})"
+        )
 
     def secret_exists(self, ref: PushRemoteRef) -> bool:
         """True when the backend has it."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
@@ -16,6 +16,7 @@ from provider_common.values import compile_name, parse_push_metadata, whole_secr
 
 MetadataPolicy = Literal["None", "Fetch"]
 MetadataT = TypeVar("MetadataT", bound=BaseModel)
+_ModelType: TypeAlias = type[MetadataT]  # inside PushData, `type` is a field
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class PushData:
                 details={"secretKey": self.secret_key},
             ) from None
 
-    def options(self, model: type[MetadataT]) -> MetadataT:
+    def options(self, model: _ModelType[MetadataT]) -> MetadataT:
         """The PushSecret's `metadata` as `model`: strict, field names in any case, defaults when absent.
 
         Raises InvalidSpecError naming the field.

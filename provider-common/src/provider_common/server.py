@@ -86,7 +86,14 @@ class ServerConfig:
     def __post_init__(self) -> None:
         if self.threads < 2 * _RESERVED_THREADS:
             raise InvalidSpecError(f"threads has to be at least {2 * _RESERVED_THREADS}, not {self.threads}")
-        for name in ("max_queued", "read_window", "check_credentials_after", "max_stores", "max_idle", "drain"):
+        for name in (
+            "max_queued",
+            "read_window",
+            "check_credentials_after",
+            "max_stores",
+            "max_idle",
+            "drain",
+        ):
             if getattr(self, name) < 0:
                 raise InvalidSpecError(f"{name} must not be negative")
 
@@ -103,7 +110,12 @@ class Server:
     """
 
     def __init__(
-        self, *kinds: KindClass, kube: KubeReader, name: str = "", version: str = "", config: ServerConfig | None = None
+        self,
+        *kinds: KindClass,
+        kube: KubeReader,
+        name: str = "",
+        version: str = "",
+        config: ServerConfig | None = None,
     ) -> None:
         """`name` is the distribution; its installed version is the default of `version`."""
         self._config = config or ServerConfig()
@@ -181,7 +193,13 @@ class Server:
         self.http_port = self._http.port
         self._follow_sync()
         self._housekeeper.start()
-        _log.info("%s %s serves gRPC on port %d, HTTP on port %d", self.name, self.version, self.port, self.http_port)
+        _log.info(
+            "%s %s serves gRPC on port %d, HTTP on port %d",
+            self.name,
+            self.version,
+            self.port,
+            self.http_port,
+        )
 
     @property
     def serving(self) -> bool:
@@ -224,10 +242,14 @@ class Server:
         try:
             if self._tls is not None:
                 return server.add_secure_port(address, self._tls.credentials())
-            _log.warning("TLS is off: everyone who reaches %s can read every secret. For development only.", address)
+            _log.warning(
+                "TLS is off: everyone who reaches %s can read every secret. For development only.", address
+            )
             return server.add_insecure_port(address)
         except RuntimeError:
-            raise PortInUseError(f"Can't listen on {address}: is it in use? Choose another with --port") from None
+            raise PortInUseError(
+                f"Can't listen on {address}: is it in use? Choose another with --port"
+            ) from None
 
     def _make_service(self) -> ProviderService:
         places = Places(self._catalog)
@@ -237,7 +259,12 @@ class Server:
             catalog=self._catalog,
             stores=SecretStoreServicer(self._catalog, places, self._stores, self._admission),
             generators=GeneratorServicer(
-                places, self._kube, self._admission, tokens=self._tokens, shared=self._shared, calls=self.metrics
+                places,
+                self._kube,
+                self._admission,
+                tokens=self._tokens,
+                shared=self._shared,
+                calls=self.metrics,
             ),
             metrics=self.metrics,
             workers=self._workers,
@@ -246,7 +273,9 @@ class Server:
         )
 
     def _set_health(self, *, serving: bool) -> None:
-        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        status = (
+            health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        )
         for service in ("", *self._service.services):
             self._health.set(service, status)
 
@@ -288,16 +317,25 @@ class Server:
         m.counter_fn(
             "eso_provider_tokens_total",
             "ServiceAccount tokens: kept ones used again, or new ones requested.",
-            lambda: {(("source", "cache"),): self._tokens.hits, (("source", "request"),): self._tokens.misses},
+            lambda: {
+                (("source", "cache"),): self._tokens.hits,
+                (("source", "request"),): self._tokens.misses,
+            },
         )
-        m.gauge("eso_provider_calls_waiting", "Calls that hold a thread for a backend.", lambda: self._admission.used)
+        m.gauge(
+            "eso_provider_calls_waiting",
+            "Calls that hold a thread for a backend.",
+            lambda: self._admission.used,
+        )
         m.gauge("eso_provider_calls_queued", "Calls that wait for a thread.", lambda: self._workers.queued)
         m.gauge(
             "eso_provider_calls_overdue",
             "Calls that still hold a thread although their caller's time is over.",
             self._admission.overdue,
         )
-        m.counter_fn("eso_provider_calls_refused_total", "Calls refused by admission.", lambda: self._admission.refused)
+        m.counter_fn(
+            "eso_provider_calls_refused_total", "Calls refused by admission.", lambda: self._admission.refused
+        )
         m.gauge(
             "eso_provider_watch_age_seconds",
             "Seconds since the last sign of life of a watch.",

@@ -23,7 +23,9 @@ GENERATOR_API_VERSION = "provider.generator.external-secrets.io/v2alpha1"
 ObjectName = Annotated[
     str,
     StringConstraints(
-        min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+        min_length=1,
+        max_length=253,
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
     ),
 ]
 NamespaceName = Annotated[
@@ -62,7 +64,11 @@ class Block(BaseModel):
     """A part of a spec. Fields are snake_case here and camelCase in the manifest; unknown fields are refused."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, hide_input_in_errors=True
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     rules: ClassVar[tuple[Rule, ...]] = ()

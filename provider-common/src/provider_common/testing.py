@@ -80,7 +80,9 @@ class FakeKube:
 
     def add_config_map(self, namespace: str, name: str, data: Mapping[str, bytes | str]) -> None:
         """Create or replace a ConfigMap."""
-        self._config_maps[namespace, name] = {k: v.encode() if isinstance(v, str) else v for k, v in data.items()}
+        self._config_maps[namespace, name] = {
+            k: v.encode() if isinstance(v, str) else v for k, v in data.items()
+        }
 
     def add_service_account(
         self, namespace: str, name: str, *, annotations: Mapping[str, str] | None = None, uid: str = ""
@@ -177,14 +179,13 @@ class Failure:
     def fill(self, error: grpc.RpcError) -> None:
         """Take over what `error` carries."""
         self.code, self.message = error.code(), error.details() or ""
-        self.trailers = dict(error.trailing_metadata() or ())
-        status = status_pb2.Status.FromString(self.trailers.get("grpc-status-details-bin", b""))
+        self.trailers = {item.key: item.value for item in error.trailing_metadata() or ()}
+        details = self.trailers.get("grpc-status-details-bin", b"")
+        status = status_pb2.Status.FromString(details if isinstance(details, bytes) else b"")
         for detail in status.details:
-            if detail.Is(secretstore_pb2.Error.DESCRIPTOR):
-                detail.Unpack(self.error)
+            detail.Unpack(self.error)
             info = error_details_pb2.RetryInfo()
-            if detail.Is(info.DESCRIPTOR):
-                detail.Unpack(info)
+            if detail.Unpack(info):
                 self.retry_after = info.retry_delay.ToTimedelta().total_seconds()
 
 
@@ -200,14 +201,23 @@ class ProviderHarness:
     """
 
     def __init__(
-        self, *kinds: KindClass, kube: FakeKube | None = None, config: ServerConfig | None = None, name: str = ""
+        self,
+        *kinds: KindClass,
+        kube: FakeKube | None = None,
+        config: ServerConfig | None = None,
+        name: str = "",
     ) -> None:
         self.kube = kube or FakeKube()
         self._folder = tempfile.TemporaryDirectory(prefix="provider-harness-")
         self.certs: CertFolder = issue_certs(Path(self._folder.name), hosts=("localhost",))
         self.tls = self.certs.path
         config = replace(
-            config or ServerConfig(), host="127.0.0.1", port=0, http_host="127.0.0.1", http_port=0, tls_dir=self.tls
+            config or ServerConfig(),
+            host="127.0.0.1",
+            port=0,
+            http_host="127.0.0.1",
+            http_port=0,
+            tls_dir=self.tls,
         )
         self.catalog = Catalog(*kinds)
         self.server = Server(*kinds, kube=self.kube, name=name, config=config)
@@ -240,15 +250,21 @@ class ProviderHarness:
     def connect(self) -> grpc.Channel:
         """One more connection with the client's certificate."""
         credentials = grpc.ssl_channel_credentials(
-            self.certs.ca_file.read_bytes(), self.certs.client_key.read_bytes(), self.certs.client_cert.read_bytes()
+            self.certs.ca_file.read_bytes(),
+            self.certs.client_key.read_bytes(),
+            self.certs.client_cert.read_bytes(),
         )
         return grpc.secure_channel(
-            self.address, credentials, (("grpc.max_metadata_size", 1 << 20), ("grpc.use_local_subchannel_pool", 1))
+            self.address,
+            credentials,
+            (("grpc.max_metadata_size", 1 << 20), ("grpc.use_local_subchannel_pool", 1)),
         )
 
     def metrics(self) -> str:
         """The text of /metrics."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.server.http_port}/metrics", timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{self.server.http_port}/metrics", timeout=10
+        ) as answer:
             text: str = answer.read().decode()
             return text
 
@@ -269,7 +285,13 @@ class ProviderHarness:
         return StoreHandle(served.api_version, served.kind, name, namespace, store_kind, namespace)
 
     def cluster_store(
-        self, namespace: str, spec: Spec | Mapping[str, Any], *, caller: str, name: str = "main", kind: str = ""
+        self,
+        namespace: str,
+        spec: Spec | Mapping[str, Any],
+        *,
+        caller: str,
+        name: str = "main",
+        kind: str = "",
     ) -> StoreHandle:
         """Create a configuration object in `namespace`, and a ClusterSecretStore that `caller` uses."""
         handle = self.add_store(namespace, spec, name=name, kind=kind, store_kind="ClusterSecretStore")
@@ -287,10 +309,16 @@ class ProviderHarness:
     ) -> bytes:
         """GetSecret."""
         ref = secretstore_pb2.ExternalSecretDataRemoteRef(
-            key=key, property=property, version=version, metadata_policy=metadata_policy, decoding_strategy="None"
+            key=key,
+            property=property,
+            version=version,
+            metadata_policy=metadata_policy,
+            decoding_strategy="None",
         )
         request = secretstore_pb2.GetSecretRequest(remote_ref=ref, **self._common(store))
-        value: bytes = self.call("GetSecret", request, secretstore_pb2.GetSecretResponse, timeout=timeout).value
+        value: bytes = self.call(
+            "GetSecret", request, secretstore_pb2.GetSecretResponse, timeout=timeout
+        ).value
         return value
 
     def get_secret_map(
@@ -308,7 +336,9 @@ class ProviderHarness:
             key=key, property=property, version=version, metadata_policy=metadata_policy
         )
         request = secretstore_pb2.GetSecretMapRequest(remote_ref=ref, **self._common(store))
-        return dict(self.call("GetSecretMap", request, secretstore_pb2.GetSecretMapResponse, timeout=timeout).secrets)
+        return dict(
+            self.call("GetSecretMap", request, secretstore_pb2.GetSecretMapResponse, timeout=timeout).secrets
+        )
 
     def find(
         self,
@@ -321,11 +351,17 @@ class ProviderHarness:
         timeout: float = 30,
     ) -> dict[str, bytes]:
         """GetAllSecrets."""
-        find = secretstore_pb2.ExternalSecretFind(path=path, tags=tags or {}, conversion_strategy=conversion_strategy)
+        find = secretstore_pb2.ExternalSecretFind(
+            path=path, tags=tags or {}, conversion_strategy=conversion_strategy
+        )
         if name is not None:
             find.name.CopyFrom(secretstore_pb2.FindName(regexp=name))
         request = secretstore_pb2.GetAllSecretsRequest(find=find, **self._common(store))
-        return dict(self.call("GetAllSecrets", request, secretstore_pb2.GetAllSecretsResponse, timeout=timeout).secrets)
+        return dict(
+            self.call(
+                "GetAllSecrets", request, secretstore_pb2.GetAllSecretsResponse, timeout=timeout
+            ).secrets
+        )
 
     def push(
         self,
@@ -342,7 +378,13 @@ class ProviderHarness:
         timeout: float = 10,
     ) -> None:
         """PushSecret."""
-        raw = metadata if isinstance(metadata, bytes) else json.dumps(metadata).encode() if metadata is not None else b""
+        raw = (
+            metadata
+            if isinstance(metadata, bytes)
+            else json.dumps(metadata).encode()
+            if metadata is not None
+            else b""
+        )
         push = secretstore_pb2.PushSecretData(
             metadata=raw, secret_key=secret_key, remote_key=remote_key, property=property
         )
@@ -366,7 +408,9 @@ class ProviderHarness:
         """SecretExists."""
         ref = secretstore_pb2.PushSecretRemoteRef(remote_key=remote_key, property=property)
         request = secretstore_pb2.SecretExistsRequest(remote_ref=ref, **self._common(store))
-        return bool(self.call("SecretExists", request, secretstore_pb2.SecretExistsResponse, timeout=timeout).exists)
+        return bool(
+            self.call("SecretExists", request, secretstore_pb2.SecretExistsResponse, timeout=timeout).exists
+        )
 
     def validate(self, store: StoreHandle, *, timeout: float = 10) -> secretstore_pb2.ValidateResponse:
         """Validate."""
@@ -403,7 +447,9 @@ class ProviderHarness:
     def cleanup(self, generator: GeneratorHandle, state: bytes, *, timeout: float = 30) -> None:
         """Cleanup."""
         request = generator_pb2.CleanupRequest(state=state, **self._generator_fields(generator))
-        self.call("Cleanup", request, generator_pb2.CleanupResponse, service=GENERATOR_SERVICE, timeout=timeout)
+        self.call(
+            "Cleanup", request, generator_pb2.CleanupResponse, service=GENERATOR_SERVICE, timeout=timeout
+        )
 
     # Calls
 
@@ -421,7 +467,7 @@ class ProviderHarness:
         """One call of any method; `request` may be bytes. `version` is the contract version to claim, None claims none."""
         rpc = (channel or self.channel).unary_unary(
             f"/{service}/{method}",
-            request_serializer=lambda r: r if isinstance(r, bytes) else r.SerializeToString(),
+            request_serializer=_serialized,
             response_deserializer=response.FromString,
         )
         metadata = () if version is None else ((CONTRACT_VERSION_KEY, version),)
@@ -445,7 +491,7 @@ class ProviderHarness:
         return served[0]
 
     def _add(self, served: Kind[Any], namespace: str, name: str, spec: Spec | Mapping[str, Any]) -> None:
-        body = (
+        body: Mapping[str, Any] = (
             spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
             if isinstance(spec, Spec)
             else spec
@@ -485,4 +531,17 @@ class ProviderHarness:
         }
 
 
-__all__ = ["CertFolder", "Failure", "FakeKube", "GeneratorHandle", "ProviderHarness", "StoreHandle", "issue_certs"]
+def _serialized(request: Any) -> bytes:
+    data: bytes = request if isinstance(request, bytes) else request.SerializeToString()
+    return data
+
+
+__all__ = [
+    "CertFolder",
+    "Failure",
+    "FakeKube",
+    "GeneratorHandle",
+    "ProviderHarness",
+    "StoreHandle",
+    "issue_certs",
+]

@@ -75,7 +75,9 @@ class Provider:
 
     def connect(self) -> grpc.Channel:
         credentials = grpc.ssl_channel_credentials(
-            self.certs.ca_file.read_bytes(), self.certs.client_key.read_bytes(), self.certs.client_cert.read_bytes()
+            self.certs.ca_file.read_bytes(),
+            self.certs.client_key.read_bytes(),
+            self.certs.client_cert.read_bytes(),
         )
         return grpc.secure_channel(
             f"localhost:{self.ports['port']}", credentials, (("grpc.use_local_subchannel_pool", 1),)
@@ -158,7 +160,9 @@ def test_health_says_not_serving_before_the_calls_in_flight_have_ended(provider:
 
         def watch() -> None:
             try:
-                for answer in health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=30):
+                for answer in health_pb2_grpc.HealthStub(channel).Watch(
+                    health_pb2.HealthCheckRequest(), timeout=30
+                ):
                     statuses.append(answer.status)
                     seen.set()
             except grpc.RpcError:

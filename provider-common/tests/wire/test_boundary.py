@@ -34,7 +34,9 @@ def cases() -> list[Case]:
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[1].strip().splitlines()]
     found = []
     for row in rows[2:]:
-        kinds, full, scopes, configs, selectors = ([part.strip() for part in cell.split(",")] for cell in row[:5])
+        kinds, full, scopes, configs, selectors = (
+            [part.strip() for part in cell.split(",")] for cell in row[:5]
+        )
         scopes = ["", "ProviderNamespace", "ManifestNamespace"] if scopes == ["any"] else scopes
         for kind, sent, scope, config, selector in itertools.product(kinds, full, scopes, configs, selectors):
             if sent == "no" and scope:
@@ -57,7 +59,9 @@ def case_id(case: Case) -> str:
 
 def selector(case: Case) -> dict[str, object]:
     namespace = NAMESPACES.get(case.selector_namespace)
-    return {"tokenSecretRef": {"name": "token", "key": "value", **({"namespace": namespace} if namespace else {})}}
+    return {
+        "tokenSecretRef": {"name": "token", "key": "value", **({"namespace": namespace} if namespace else {})}
+    }
 
 
 @pytest.fixture
@@ -166,7 +170,9 @@ def test_validate_without_a_caller_checks_what_can_be_checked(harness, kube, acm
     assert kube.secrets_read == [("infra", "token")]
 
 
-def test_validate_of_a_referent_store_without_a_caller_is_valid_with_a_warning(harness, kube, acme_spec) -> None:
+def test_validate_of_a_referent_store_without_a_caller_is_valid_with_a_warning(
+    harness, kube, acme_spec
+) -> None:
     """Its credentials are the caller's, and there is none yet. "Unknown" can't be said over the wire."""
     whole = pb.StoreContext(
         kind="ClusterSecretStore", name="s", spec=pb.SecretStoreSpec(authentication_scope="ManifestNamespace")
@@ -185,7 +191,9 @@ def test_capabilities_reads_nothing_and_needs_no_object(harness, kube) -> None:
 
 
 def test_an_unknown_scope_is_an_error_that_names_the_choices(harness, kube, acme_spec) -> None:
-    whole = pb.StoreContext(kind="ClusterSecretStore", spec=pb.SecretStoreSpec(authentication_scope="Everywhere"))
+    whole = pb.StoreContext(
+        kind="ClusterSecretStore", spec=pb.SecretStoreSpec(authentication_scope="Everywhere")
+    )
     store = replace(harness.cluster_store("infra", acme_spec(), caller="team-a"), store=whole)
     with harness.fails() as failure:
         harness.get_secret(store, "k")

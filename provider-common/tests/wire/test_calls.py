@@ -39,7 +39,9 @@ def test_minors_of_our_major_and_the_silent_baseline_are_served(harness, store, 
 
 
 @pytest.mark.parametrize(("version", "upgrade"), [("2.0", "this provider"), ("0.9", "the core")])
-def test_another_major_is_refused_naming_both_versions_and_what_to_upgrade(harness, store, version, upgrade) -> None:
+def test_another_major_is_refused_naming_both_versions_and_what_to_upgrade(
+    harness, store, version, upgrade
+) -> None:
     with harness.fails() as failure:
         harness.call("GetSecret", get_request(harness, store), pb.GetSecretResponse, version=version)
     assert (failure.code, failure.error.code) == (grpc.StatusCode.FAILED_PRECONDITION, "CONTRACT_VERSION")
@@ -91,7 +93,7 @@ def test_garbage_and_truncated_requests_are_invalid_and_never_internal(harness, 
     assert b"admin" in harness.get_secret(store, "db")
 
 
-@pytest.mark.parametrize("method", [m for m in SECRET_STORE_METHODS])
+@pytest.mark.parametrize("method", list(SECRET_STORE_METHODS))
 def test_an_empty_request_is_invalid(harness, store, method) -> None:
     with harness.fails() as failure:
         harness.call(method, b"", pb.GetSecretResponse)
@@ -212,7 +214,10 @@ def test_hung_threads_are_counted(harness, store, acme) -> None:
 
 def test_a_provider_describes_itself(harness) -> None:
     answer = harness.call(
-        "Describe", description_pb2.DescribeRequest(), description_pb2.DescribeResponse, service=DESCRIPTION_SERVICE
+        "Describe",
+        description_pb2.DescribeRequest(),
+        description_pb2.DescribeResponse,
+        service=DESCRIPTION_SERVICE,
     )
     kinds = {(k.kind, k.capabilities, tuple(k.methods)) for k in answer.kinds}
     assert answer.contract_versions == ["1.1", "1.0"]

@@ -30,7 +30,9 @@ def test_nothing_that_is_shown_holds_a_value(harness: ProviderHarness, acme, acm
     value = CANARY.encode()
     harness.kube.add_secret("team-a", "token", {"value": value, "bad": b"\xff" + value})
     store = harness.add_store("team-a", acme_spec())
-    acme.values.update({"text": value, "json": b'{"a": "%s", "n": {"b": "%s"}}' % (value, value), "bad": b"\xff" + value})
+    acme.values.update(
+        {"text": value, "json": b'{"a": "%s", "n": {"b": "%s"}}' % (value, value), "bad": b"\xff" + value}
+    )
     acme.errors.update({"bug": ValueError(CANARY), "chained": RuntimeError(CANARY)})
     assert harness.get_secret(store, "text") == value
     failing = [
@@ -44,7 +46,8 @@ def test_nothing_that_is_shown_holds_a_value(harness: ProviderHarness, acme, acm
         lambda: harness.push(store, "k", {"other": value}, secret_key="missing"),
         lambda: harness.push(store, "bug", {"a": value}),
         lambda: harness.get_secret(
-            harness.add_store("team-a", {"tokenSecretRef": {"name": CANARY + "!", "key": "value"}}, name="b"), "k"
+            harness.add_store("team-a", {"tokenSecretRef": {"name": CANARY + "!", "key": "value"}}, name="b"),
+            "k",
         ),
     ]
     shown = []
@@ -72,7 +75,7 @@ def test_the_repr_of_every_public_type_hides_what_it_holds() -> None:
                 values[field.name] = {"k": CANARY.encode()}
             elif str(field.type) == "bytes":
                 values[field.name] = CANARY.encode()
-            elif field.name in {"state"}:
+            elif field.name == "state":
                 values[field.name] = {"k": CANARY}
             elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
                 values[field.name] = "x"

@@ -67,7 +67,9 @@ def test_a_write_through_us_is_seen_by_the_next_read(serve_acme, acme, acme_spec
         assert harness.get_secret(store, "new") == b"2"
 
 
-def test_a_permanent_error_is_kept_for_the_window_and_a_temporary_one_is_not(serve_acme, acme, acme_spec) -> None:
+def test_a_permanent_error_is_kept_for_the_window_and_a_temporary_one_is_not(
+    serve_acme, acme, acme_spec
+) -> None:
     harness = serve_acme(read_window=600)
     harness.kube.add_secret("team-a", "token", {"value": b"t0ken"})
     store = harness.add_store("team-a", acme_spec())

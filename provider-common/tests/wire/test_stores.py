@@ -24,7 +24,9 @@ def test_many_calls_at_once_open_one_store(harness, store, acme) -> None:
     assert harness.kube.secrets_read == [("team-a", "token")]
 
 
-def test_a_changed_spec_takes_effect_at_once_and_closes_the_old_store(harness, store, acme, acme_spec) -> None:
+def test_a_changed_spec_takes_effect_at_once_and_closes_the_old_store(
+    harness, store, acme, acme_spec
+) -> None:
     harness.get_secret(store, "db")
     harness.add_store("team-a", acme_spec(label="second"))
     harness.get_secret(store, "db")
@@ -122,7 +124,10 @@ def test_what_a_store_refers_to_and_is_not_there_is_never_not_found(harness, sto
     ):
         with harness.fails() as failure:
             call()
-        assert (failure.code, failure.error.code) == (grpc.StatusCode.FAILED_PRECONDITION, "MISSING_REFERENCE")
+        assert (failure.code, failure.error.code) == (
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "MISSING_REFERENCE",
+        )
         assert names in failure.message
 
 
@@ -148,7 +153,9 @@ def test_two_tenants_of_a_referent_store_never_share_a_credential(harness, acme,
     store = replace(harness.cluster_store("infra", acme_spec(), caller="team-a"), store=context)
     with ThreadPoolExecutor(8) as pool:
         tenants = ["team-a", "team-b"] * 20
-        seen = list(pool.map(lambda t: harness.get_secret(replace(store, source_namespace=t), "whoami"), tenants))
+        seen = list(
+            pool.map(lambda t: harness.get_secret(replace(store, source_namespace=t), "whoami"), tenants)
+        )
     assert seen == [tenant.encode() for tenant in tenants]
     assert sorted(token for _, token in acme.opened) == [b"team-a", b"team-b"]
 
@@ -205,9 +212,13 @@ def test_a_store_is_not_told_the_caller_unless_it_says_that_it_depends_on_it(har
 def test_retry_settings_and_the_whole_store_reach_the_author(harness, acme, acme_spec) -> None:
     harness.kube.add_secret("team-a", "token", {"value": b"t0ken"})
     spec = pb.SecretStoreSpec(
-        controller="dev", retry_settings=pb.RetrySettings(max_retries=0, retry_interval="1m30s"), gating_policy="Enabled"
+        controller="dev",
+        retry_settings=pb.RetrySettings(max_retries=0, retry_interval="1m30s"),
+        gating_policy="Enabled",
     )
-    whole = pb.StoreContext(kind="SecretStore", name="mine", namespace="team-a", uid="u", generation=3, spec=spec)
+    whole = pb.StoreContext(
+        kind="SecretStore", name="mine", namespace="team-a", uid="u", generation=3, spec=spec
+    )
     harness.get_secret(replace(harness.add_store("team-a", acme_spec()), store=whole), "db")
     (entry,) = harness.server._stores._open.values()
     context: Any = entry.store._ctx

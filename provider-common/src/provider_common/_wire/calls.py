@@ -26,6 +26,7 @@ LARGEST_ANSWER = 4 * 1024 * 1024
 """Bytes of an answer that a Go core accepts (contract: message limits)."""
 
 RequestT = TypeVar("RequestT", bound=Message)
+Request_contra = TypeVar("Request_contra", bound=Message, contravariant=True)
 
 
 @dataclass(slots=True)
@@ -39,10 +40,10 @@ class Call:
         self.metadata = ((CONTRACT_VERSION_KEY, version),)
 
 
-class Body(Protocol[RequestT]):
+class Body(Protocol[Request_contra]):
     """What one RPC does."""
 
-    def __call__(self, request: RequestT, call: Call, /) -> Message:
+    def __call__(self, request: Request_contra, call: Call, /) -> Message:
         """Answer, or raise."""
 
 
@@ -85,7 +86,9 @@ class Rpc(Generic[RequestT]):
         try:
             return self._parse(data)
         except (DecodeError, UnicodeDecodeError):
-            raise InvalidRequestError(f"The request is not a {self._path.rsplit('/', 1)[1]}Request message") from None
+            raise InvalidRequestError(
+                f"The request is not a {self._path.rsplit('/', 1)[1]}Request message"
+            ) from None
 
     def _refuse(self, context: grpc.ServicerContext, call: Call, error: ProviderError) -> NoReturn:
         _log.info("%s: %s: %s", self._path, error.code, error.message)
@@ -102,7 +105,9 @@ class Refusal:
     def __call__(self, _data: bytes, context: grpc.ServicerContext) -> bytes:
         """Refuse one call."""
         self._metrics.rpc(self._path, ok=False, seconds=0.0)
-        error = OverloadedError("This server has as many calls waiting as it can hold: try again later", retry_after=1.0)
+        error = OverloadedError(
+            "This server has as many calls waiting as it can hold: try again later", retry_after=1.0
+        )
         statuses.abort(context, error, versions.OUR_METADATA)
 
 

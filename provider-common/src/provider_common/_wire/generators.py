@@ -50,7 +50,11 @@ class GeneratorServicer:
             padding = self._fault(generator, context, "Generate", call)
             made = generator.generate(context)
         values = {**made.data, "padding": b"x" * padding} if padding else made.data
-        state = b"" if made.state is None else json.dumps(made.state, separators=(",", ":"), sort_keys=True).encode()
+        state = (
+            b""
+            if made.state is None
+            else json.dumps(made.state, separators=(",", ":"), sort_keys=True).encode()
+        )
         return pb.GenerateResponse(secrets=values, state=state)
 
     def cleanup(self, request: pb.CleanupRequest, call: Call) -> pb.CleanupResponse:

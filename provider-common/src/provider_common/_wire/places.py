@@ -45,7 +45,14 @@ class Places:
         """The place of a store request. Only while `validating` may `source_namespace` be empty."""
         context = b"" if store is None else store.SerializeToString(deterministic=True)
         return self._store(
-            ref.api_version, ref.kind, ref.name, ref.namespace, ref.store_ref_kind, source_namespace, context, validating
+            ref.api_version,
+            ref.kind,
+            ref.name,
+            ref.namespace,
+            ref.store_ref_kind,
+            source_namespace,
+            context,
+            validating,
         )
 
     def generator(
@@ -72,7 +79,9 @@ class Places:
         if not source and not validating:
             raise InvalidRequestError("source_namespace is required")
         if not name:
-            raise InvalidRequestError("provider_ref.name is required: the store's providerRef has to name an object")
+            raise InvalidRequestError(
+                "provider_ref.name is required: the store's providerRef has to name an object"
+            )
         kind = self._catalog.store(api_version, kind_name)
         info = _store_info(context) if context else None
         if info is not None and (info.kind in _CLUSTER_STORES) != (store_kind in _CLUSTER_STORES):
@@ -107,7 +116,9 @@ class Places:
             raise InvalidRequestError("source_namespace is required")
         kind = self._catalog.generator(api_version, kind_name)
         if not name and kind.cls.needs_object:
-            raise InvalidRequestError("generator_ref.name is required: the generator's providerRef has to name an object")
+            raise InvalidRequestError(
+                "generator_ref.name is required: the generator's providerRef has to name an object"
+            )
         info = _generator_info(context) if context else None
         owner = info.kind if info is not None else "Generator"
         config = namespace or source

@@ -78,7 +78,11 @@ class ProviderService(grpc.GenericRpcHandler):  # type: ignore[misc, unused-igno
         self.services = [DESCRIPTION_SERVICE]
         description = _describe(name, version, catalog)
         self._add(
-            DESCRIPTION_SERVICE, "Describe", description_pb2.DescribeRequest, lambda _r, _c: description, control=True
+            DESCRIPTION_SERVICE,
+            "Describe",
+            description_pb2.DescribeRequest,
+            lambda _r, _c: description,
+            control=True,
         )
         if catalog.has_stores:
             self.services.append(SECRET_STORE_SERVICE)
@@ -90,22 +94,34 @@ class ProviderService(grpc.GenericRpcHandler):  # type: ignore[misc, unused-igno
             self._add(SECRET_STORE_SERVICE, "SecretExists", pb.SecretExistsRequest, stores.secret_exists)
             self._add(SECRET_STORE_SERVICE, "GetAllSecrets", pb.GetAllSecretsRequest, stores.get_all_secrets)
             self._add(SECRET_STORE_SERVICE, "Validate", pb.ValidateRequest, stores.validate)
-            self._add(SECRET_STORE_SERVICE, "Capabilities", pb.CapabilitiesRequest, stores.capabilities, control=True)
+            self._add(
+                SECRET_STORE_SERVICE,
+                "Capabilities",
+                pb.CapabilitiesRequest,
+                stores.capabilities,
+                control=True,
+            )
         if catalog.has_generators:
             self.services.append(GENERATOR_SERVICE)
             self._add(GENERATOR_SERVICE, "Generate", generator_pb2.GenerateRequest, generators.generate)
             self._add(GENERATOR_SERVICE, "Cleanup", generator_pb2.CleanupRequest, generators.cleanup)
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
         """The handler of one call. grpc asks on its own thread, before it queues the call."""
         path = handler_call_details.method
         if self._workers.queued >= self._max_queued and path in self._refusals:
             return self._refusals[path]
         return self._handlers.get(path)
 
-    def _add(self, service: str, method: str, request: type[Any], body: Body[Any], *, control: bool = False) -> None:
+    def _add(
+        self, service: str, method: str, request: type[Any], body: Body[Any], *, control: bool = False
+    ) -> None:
         path = f"/{service}/{method}"
-        self._handlers[path] = _handler(Rpc(path, request, body, self._metrics), self._control if control else None)
+        self._handlers[path] = _handler(
+            Rpc(path, request, body, self._metrics), self._control if control else None
+        )
         if not control:
             self._refusals[path] = _handler(Refusal(path, self._metrics), self._control)
 
@@ -136,5 +152,3 @@ def _describe(name: str, version: str, catalog: Catalog) -> description_pb2.Desc
             for kind in catalog
         ],
     )
-
-

@@ -32,12 +32,16 @@ def bug(error: BaseException, request_id: str) -> BugError:
     """What the caller may know of an unexpected exception; the log learns where it came from, not what it said."""
     name = type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
-    place = f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else "an unknown place"
+    place = (
+        f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else "an unknown place"
+    )
     _log.error("unexpected %s at %s (request %s)", name, place, request_id)
     return BugError(f"The provider failed with {name}: its log has the place (request {request_id})")
 
 
-def abort(context: grpc.ServicerContext, error: ProviderError, metadata: tuple[tuple[str, str], ...]) -> NoReturn:
+def abort(
+    context: grpc.ServicerContext, error: ProviderError, metadata: tuple[tuple[str, str], ...]
+) -> NoReturn:
     """End the call with the status of `error`. Raises, as grpc's own abort does."""
     code = grpc.StatusCode[error.status]
     text = error.message if len(error.message) <= _LONGEST else f"{error.message[: _LONGEST - 1]}…"
@@ -57,7 +61,8 @@ def _details(error: ProviderError, code: grpc.StatusCode, text: str) -> bytes:
         detail.retry_delay.CopyFrom(delay)
         status.details.append(_any(error_details_pb2.RetryInfo(retry_delay=delay)))
     status.details.insert(0, _any(detail))
-    return status.SerializeToString()
+    data: bytes = status.SerializeToString()
+    return data
 
 
 def _any(message: secretstore_pb2.Error | error_details_pb2.RetryInfo) -> any_pb2.Any:

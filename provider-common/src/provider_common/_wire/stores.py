@@ -102,7 +102,9 @@ class SecretStoreServicer:
             raise InvalidRequestError("push_secret_data is required")
         wanted = request.push_secret_data
         if not wanted.remote_key:
-            raise InvalidRequestError("push_secret_data.remote_key is required: give remoteRef.remoteKey a name")
+            raise InvalidRequestError(
+                "push_secret_data.remote_key is required: give remoteRef.remoteKey a name"
+            )
         place = self._place(request)
         data = PushData(
             remote_key=wanted.remote_key,
@@ -170,7 +172,9 @@ class SecretStoreServicer:
         if not request.HasField("provider_ref"):
             raise InvalidRequestError("provider_ref is required")
         store = request.store if request.HasField("store") else None
-        return self._places.store(request.provider_ref, request.source_namespace, store, validating=validating)
+        return self._places.store(
+            request.provider_ref, request.source_namespace, store, validating=validating
+        )
 
     @staticmethod
     def _remote_ref(request: pb.GetSecretRequest | pb.GetSecretMapRequest) -> RemoteRef:
@@ -182,7 +186,7 @@ class SecretStoreServicer:
         policy = ref.metadata_policy or "None"
         if policy not in {"None", "Fetch"}:
             raise InvalidRequestError(f"remote_ref.metadata_policy {policy!r} has to be None or Fetch")
-        return RemoteRef(ref.key, ref.version, ref.property, cast(MetadataPolicy, policy))
+        return RemoteRef(ref.key, ref.version, ref.property, cast("MetadataPolicy", policy))
 
     @staticmethod
     def _push_ref(request: pb.DeleteSecretRequest | pb.SecretExistsRequest) -> PushRemoteRef:
@@ -242,4 +246,3 @@ class SecretStoreServicer:
 
 def _padded(values: Mapping[str, bytes], size: int) -> Mapping[str, bytes]:
     return {**values, "padding": b"x" * size} if size else values
-
