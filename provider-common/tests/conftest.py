@@ -128,7 +128,9 @@ class PinGenerator(GeneratorV2[PinSpec]):
         pin = b"7" * ctx.spec.digits
         if ctx.spec.token_secret_ref is not None:
             pin = bytes(ctx.auth.secret_key(ctx.spec.token_secret_ref))
-        return Generated({"pin": pin, "for": ctx.source_namespace.encode()}, state={"digits": ctx.spec.digits})
+        return Generated(
+            {"pin": pin, "for": ctx.source_namespace.encode()}, state={"digits": ctx.spec.digits}
+        )
 
     def cleanup(self, ctx: Context[PinSpec], state: Mapping[str, Any]) -> None:
         self.cleaned.append(dict(state))
@@ -167,7 +169,9 @@ def harness(serve_acme: Callable[..., ProviderHarness]) -> ProviderHarness:
 
 @pytest.fixture
 def acme_spec() -> Callable[..., dict[str, Any]]:
-    def spec(*, name: str = "token", key: str = "value", namespace: str | None = None, label: str = "") -> dict[str, Any]:
+    def spec(
+        *, name: str = "token", key: str = "value", namespace: str | None = None, label: str = ""
+    ) -> dict[str, Any]:
         selector = {"name": name, "key": key, **({"namespace": namespace} if namespace else {})}
         return {"tokenSecretRef": selector, **({"label": label} if label else {})}
 
