@@ -19,7 +19,7 @@ def _compiled(pattern: str) -> Any:
     options = re2.Options()
     options.log_errors = False
     try:
-        return re2.compile(pattern, options)
+        return re2.compile(pattern, options)  # type: ignore[no-untyped-call]
     except re2.error:
         raise PatternError(
             "is not an RE2 pattern (look-around and back-references are not supported)"

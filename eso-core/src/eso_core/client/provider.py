@@ -155,7 +155,7 @@ class GrpcCalls:
             except ValueError:
                 raise CallError("the core is shutting down", code="CANCELLED", retryable=True) from None
             _refuse_other_major(call.trailing_metadata() or (), via.address)
-            return response  # type: ignore[no-any-return]
+            return response
         raise AssertionError("the last attempt returns or raises")
 
 

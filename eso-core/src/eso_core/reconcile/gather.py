@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from eso_core.api.externalsecret import Data, DataFrom, ExternalSecret, Find, RemoteRef, StoreRef
@@ -76,15 +77,17 @@ class Gatherer:
     def gather(self, into: Gathered) -> None:
         """Fill `into`. Raises SyncError naming the entry."""
         for index, entry in enumerate(self._spec.data_from):
-            self._entry(f"spec.dataFrom[{index}]", into, lambda e=entry, i=index: self._from(e, i, into))  # type: ignore[misc]
+            with self._entry(f"spec.dataFrom[{index}]", into):
+                into.data.update(self._from(entry, index, into))
         for index, item in enumerate(self._spec.data):
-            place = f"spec.data[{index}] (key {item.remote_ref.key!r})"
-            self._entry(place, into, lambda d=item: self._one(d))  # type: ignore[misc]
+            with self._entry(f"spec.data[{index}] (key {item.remote_ref.key!r})", into):
+                into.data.update(self._one(item))
 
-    def _entry(self, place: str, into: Gathered, fetch: object) -> None:
-        assert callable(fetch)
+    @contextmanager
+    def _entry(self, place: str, into: Gathered) -> Iterator[None]:
+        """Name the entry in what goes wrong. A secret that the backend does not have fails the sync only if it is to be retained."""
         try:
-            into.data.update(fetch())
+            yield
         except AbsentError as error:
             if self._spec.target.deletion_policy == "Retain":
                 raise SyncError(f"{place}: {error.message}", retry_after=error.retry_after) from None

@@ -55,13 +55,13 @@ def _by_template(text: str) -> Callable[[str], str]:
     try:
         template = Template(text)
     except TemplateError as error:
-        raise SyncError(f"transform.template: {error}") from None
+        raise SyncError(f"transform.template: {error}", retry=False) from None
 
     def rename(key: str) -> str:
         try:
             return template.render({"value": key}, missing_is_error=False)
         except TemplateError as error:
-            raise SyncError(f"transform.template: {error}") from None
+            raise SyncError(f"transform.template: {error}", retry=False) from None
 
     return rename
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Self
 
-from provider_common.certificates import KeyPair, issue_ca, issue_leaf, write_files
+from provider_common.certificates import KeyPair, issue_ca, issue_leaf
 
 from eso_core.api.stores import Store
 from eso_core.client.endpoints import ClientTls, Endpoint, host_of
@@ -104,7 +104,9 @@ class Children:
         folder.mkdir(mode=0o700)
         leaf = issue_leaf(self._ca, usage="server", hosts=sorted(hosts | {"localhost", "127.0.0.1"}))
         files = {"ca.crt": self._ca.certificate, "tls.key": leaf.key, "tls.crt": leaf.certificate}
-        write_files(folder, files)
+        for name, content in files.items():
+            (folder / name).touch(mode=0o600)
+            (folder / name).write_bytes(content)
         command = [
             *(sys.executable, "-P", "-m", provider.module, "serve"),
             *("--manifests", str(self._manifests.resolve())),

@@ -20,7 +20,8 @@ class Evaluation:
 
     def __init__(self, data: Mapping[str, Any], *, missing_is_error: bool) -> None:
         self._missing_is_error = missing_is_error
-        self._scopes: list[dict[str, Any]] = [{"$": data}]
+        root: dict[str, Any] = {"$": data}
+        self._scopes = [root]
         self._data = data
         self._length = 0
 
@@ -109,6 +110,7 @@ class Evaluation:
         return value
 
     def _scope_of(self, name: str, place: str) -> dict[str, Any]:
+        scope: dict[str, Any]
         for scope in reversed(self._scopes):
             if name in scope:
                 return scope

@@ -112,7 +112,8 @@ class _Reader:
         first = self._peek()
         if first is None or first.kind != "variable":
             return (), False
-        names, width = (first.text,), 1
+        names: tuple[str, ...] = (first.text,)
+        width = 1
         second = self._peek(2)
         if loop and self._is(",", 1) and second is not None and second.kind == "variable":
             names, width = (first.text, second.text), 3
