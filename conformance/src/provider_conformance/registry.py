@@ -143,7 +143,7 @@ def check(
 @cache
 def all_checks() -> tuple[Check, ...]:
     """Every check, in the order in which they run: by area, and the disturbing and the waiting ones last."""
-    from provider_conformance import checks  # noqa: PLC0415 - the checks import this module
+    from provider_conformance import checks
 
     for module in pkgutil.iter_modules(checks.__path__):
         importlib.import_module(f"{checks.__name__}.{module.name}")

@@ -9,7 +9,7 @@ import decimal
 import json
 import re
 from collections.abc import Iterator
-from json.decoder import scanstring
+from json.decoder import scanstring  # type: ignore[attr-defined]  # how the library itself reads a string
 
 _DECODER = json.JSONDecoder()
 _BLANK = re.compile(r"[ \t\r\n]*")
@@ -110,7 +110,8 @@ def plain(raw: str) -> bytes:
     """Raw JSON text as the bytes of a value."""
     raw = raw.strip()
     if raw.startswith('"'):
-        return scanstring(raw, 1)[0].encode("utf-8", "surrogatepass")
+        text: str = scanstring(raw, 1)[0]
+        return text.encode("utf-8", "surrogatepass")
     if raw == "null":
         return b""
     if raw[0] in "-0123456789" and not re.fullmatch(r"-?\d+", raw):

@@ -390,7 +390,8 @@ class Right:
     def matcher(self, pattern: str) -> Callable[[str], Any]:
         """RE2, searched anywhere."""
         try:
-            return re2.compile(pattern, quiet()).search
+            search: Callable[[str], Any] = re2.compile(pattern, quiet()).search
+            return search
         except re2.error:
             raise invalid(f"find.name.regexp: {short(pattern)} is not RE2") from None
 
@@ -534,7 +535,11 @@ class Right:
 
     def describe(self, request: desc.DescribeRequest, call: Call) -> desc.DescribeResponse:
         """Describe."""
-        words = {pb.READ_ONLY: "ReadOnly", pb.WRITE_ONLY: "WriteOnly", pb.READ_WRITE: "ReadWrite"}
+        words: dict[int, str] = {
+            pb.READ_ONLY: "ReadOnly",
+            pb.WRITE_ONLY: "WriteOnly",
+            pb.READ_WRITE: "ReadWrite",
+        }
         store = desc.ServedKind(
             role=desc.KIND_ROLE_STORE,
             api_version=STORE_API,
@@ -626,12 +631,13 @@ class Right:
 
     def check_version(self, context: grpc.ServicerContext) -> None:
         """Another major version is refused."""
-        said = dict(context.invocation_metadata()).get(CONTRACT_VERSION_KEY)
-        if said is None:
+        metadata = dict(context.invocation_metadata())
+        if CONTRACT_VERSION_KEY not in metadata:
             return
-        found = re.fullmatch(r"(\d{1,9})\.(\d{1,9})", str(said))
+        said = str(metadata[CONTRACT_VERSION_KEY])
+        found = re.fullmatch(r"(\d{1,9})\.(\d{1,9})", said)
         if found is None:
-            raise invalid(f"contract version {short(str(said))} is not MAJOR.MINOR")
+            raise invalid(f"contract version {short(said)} is not MAJOR.MINOR")
         if int(found[1]) != self.VERSION[0]:
             mine = "{}.{}".format(*self.VERSION)
             older = "the provider" if int(found[1]) > self.VERSION[0] else "the core"
@@ -700,7 +706,8 @@ class Right:
         status.details.add().Pack(error)
         if refusal.retry is not None:
             status.details.add().Pack(info)
-        return status.SerializeToString()
+        payload: bytes = status.SerializeToString()
+        return payload
 
     def count(self, path: str, seconds: float, *, ok: bool) -> None:
         """Metrics of one finished call."""
