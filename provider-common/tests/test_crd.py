@@ -59,7 +59,7 @@ def schemas(schema: JsonSchema) -> Iterator[JsonSchema]:
             {"type": "string", "enum": ["red", "blue"], "default": "red", "description": "Not a block."},
         ),
         ("names", {"type": "array", "items": {"type": "string"}}),
-        ("unique", {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"}),
+        ("unique", {"type": "array", "items": {"type": "string"}}),
         ("labels", {"type": "object", "additionalProperties": {"type": "string"}}),
         ("extra", {"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
         ("anything", {"x-kubernetes-preserve-unknown-fields": True}),

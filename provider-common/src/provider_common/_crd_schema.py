@@ -129,8 +129,6 @@ class _Translation:
                 made["required"] = sorted(schema["required"])
         if "items" in schema:
             made["items"] = self.block(schema["items"], f"{where}[]", inside)
-            if schema.get("uniqueItems"):
-                made["x-kubernetes-list-type"] = "set"
             _bound(made, made["items"], "maxItems")
         if made.get("type") == "object" and "properties" not in schema:
             self._map(schema, made, where, inside)
