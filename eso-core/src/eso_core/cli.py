@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+import os
 import signal
 import sys
 import threading
@@ -54,6 +55,8 @@ def run(argv: Sequence[str] | None = None) -> int:
     if arguments.command == "version":
         sys.stdout.write(f"eso-core {_version()}\n")
         return 0
+    # The library's own words about broken connections: the table says the same, with a next step.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     _configure_logging(verbose=arguments.verbose)
     signal.signal(signal.SIGTERM, _terminated)
     try:
@@ -188,8 +191,8 @@ def _endpoint(text: str) -> tuple[str, str]:
 
 
 def _job(arguments: argparse.Namespace) -> Job:
-    from eso_core.reconcile.routing import Settings  # noqa: PLC0415 - slow to import, and not needed for --help
-    from eso_core.runtime.running import Job  # noqa: PLC0415
+    from eso_core.reconcile.routing import Settings
+    from eso_core.runtime.running import Job
 
     folder: Path = arguments.folder
     if not folder.is_dir():
@@ -225,7 +228,7 @@ class _Progress:
 
 
 def _show(report: Report, *, as_json: bool) -> None:
-    from eso_core.runtime import report as reports  # noqa: PLC0415 - as above
+    from eso_core.runtime import report as reports
 
     for note in report.notes:
         _say(note)
@@ -235,8 +238,8 @@ def _show(report: Report, *, as_json: bool) -> None:
 
 def _guarded(work: Callable[[], Report]) -> Report:
     """Run `work`; what a user can cause before anything is synced is a usage error."""
-    from eso_core.reconcile.calls import CallError  # noqa: PLC0415 - as above
-    from eso_core.runtime.output import OutputError  # noqa: PLC0415
+    from eso_core.reconcile.calls import CallError
+    from eso_core.runtime.output import OutputError
 
     try:
         return work()
@@ -248,7 +251,7 @@ def _guarded(work: Callable[[], Report]) -> Report:
 
 def _sync(arguments: argparse.Namespace) -> int:
     job = _job(arguments)
-    from eso_core.runtime.running import sync  # noqa: PLC0415 - as above
+    from eso_core.runtime.running import sync
 
     report = _guarded(lambda: sync(job, tls_dir=arguments.tls_dir, redirects=dict(arguments.endpoint)))
     _show(report, as_json=arguments.json)
@@ -257,7 +260,7 @@ def _sync(arguments: argparse.Namespace) -> int:
 
 def _dev(arguments: argparse.Namespace) -> int:
     job = _job(arguments)
-    from eso_core.runtime.running import Dev  # noqa: PLC0415 - as above
+    from eso_core.runtime.running import Dev
 
     dev = Dev(job, verbose=arguments.verbose)
     if not arguments.watch:

@@ -97,11 +97,14 @@ class Channels:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._channels: dict[tuple[str, str, str], grpc.Channel] = {}
+        self._closed = False
 
     def get(self, endpoint: Endpoint) -> grpc.Channel:
-        """The channel to `endpoint`, made when there is none. It connects with the first call."""
+        """The channel to `endpoint`, made when there is none. It connects with the first call. Raises CallError after `close`."""
         key = (endpoint.target, endpoint.host, endpoint.tls.digest)
         with self._lock:
+            if self._closed:
+                raise CallError("the core is shutting down", code="CANCELLED", retryable=True)
             channel = self._channels.get(key)
             if channel is None:
                 tls = endpoint.tls
@@ -113,6 +116,7 @@ class Channels:
     def close(self) -> None:
         """Close all channels; calls under way are cut off."""
         with self._lock:
+            self._closed = True
             channels, self._channels = list(self._channels.values()), {}
         for channel in channels:
             channel.close()

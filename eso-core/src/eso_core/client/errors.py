@@ -21,6 +21,7 @@ LONGEST_TEXT = 1024
 _ABSENT_ENDING = "Secret does not exist"
 """How Go providers of the one family end the text for an absent secret, under UNKNOWN."""
 _READS = frozenset({"GetSecret", "GetSecretMap"})
+_TLS_WORDS = ("handshake", "certificate", "verification check", "peer name")
 _RETRYABLE = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "ABORTED"})
 
 
@@ -55,14 +56,11 @@ def _is_absent(code: grpc.StatusCode, text: str, detail: pb.Error | None) -> boo
 
 def _told(code: grpc.StatusCode, text: str, method: str, address: str) -> str:
     """A text with a next step, for statuses that the provider itself did not explain."""
-    lowered = text.lower()
     match code:
-        case grpc.StatusCode.UNAVAILABLE if (
-            "handshake" in lowered or "certificate" in lowered or "peer name" in lowered
-        ):
+        case grpc.StatusCode.UNAVAILABLE if any(word in text.lower() for word in _TLS_WORDS):
             return (
-                f"no secure connection to the provider at {address}: its certificate has to be of the CA in ca.crt and carry "
-                f"the address's host name, and ours has to be of the provider's CA ({text})"
+                f"no secure connection to the provider at {address}: its certificate has to be of the CA in ca.crt and "
+                f"carry the address's host name, and ours has to be of the provider's CA ({text})"
             )
         case grpc.StatusCode.UNAVAILABLE:
             return f"the provider at {address} can't be reached: check that it runs and that the address is right ({text})"
