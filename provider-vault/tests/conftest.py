@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from eso_e2e.faultproxy import FaultProxy
 from eso_e2e.vault import VaultApi
 from provider_common.testing import ProviderHarness, StoreHandle
+from provider_proto.provider.v1 import secretstore_pb2
 from provider_vault import KINDS
 
 NAMESPACE = "team-a"
@@ -39,6 +41,24 @@ class Bench:
     def store(self, path: str | None, *, name: str = "main", **more: Any) -> StoreHandle:
         """A store of that spec."""
         return self.harness.add_store(NAMESPACE, self.spec(path, **more), name=name)
+
+    def through(
+        self, proxy: FaultProxy, path: str | None, *, retries: int | None = 0, name: str = "main", **more: Any
+    ) -> StoreHandle:
+        """A store that reaches Vault through `proxy`; `retries` None leaves the provider's default."""
+        spec = {**self.spec(path, **more), "server": proxy.url}
+        handle = self.harness.add_store(NAMESPACE, spec, name=name)
+        if retries is None:
+            return handle
+        settings = secretstore_pb2.RetrySettings(max_retries=retries, retry_interval="50ms")
+        store = secretstore_pb2.StoreContext(
+            api_version="secretstore.external-secrets.io/v2alpha1",
+            kind="SecretStore",
+            name=name,
+            namespace=NAMESPACE,
+            spec=secretstore_pb2.SecretStoreSpec(retry_settings=settings),
+        )
+        return replace(handle, store=store)
 
     def calls(self) -> Mapping[str, float]:
         """Backend calls so far, by name, whatever their outcome."""

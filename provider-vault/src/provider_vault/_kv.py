@@ -13,7 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from provider_common import AccessDeniedError, InvalidRequestError, InvalidSpecError, PermanentError
+from provider_common import (
+    AccessDeniedError,
+    InvalidRequestError,
+    InvalidSpecError,
+    PermanentError,
+    TemporaryError,
+    remaining,
+)
 
 from provider_vault import _paths
 from provider_vault._client import VaultClient
@@ -81,8 +88,8 @@ class KeyValue:
         self._vault = vault
         self._path = path
         self.version = version
-        self._lock = threading.Lock()
-        self._mounts: set[str] = set()
+        self._asking = threading.Lock()
+        self._mounts: frozenset[str] = frozenset()
 
     def place(self, key: str) -> Place:
         """Where `key` is, with or without the mount in front. Raises InvalidRequestError when it names no secret."""
@@ -207,15 +214,23 @@ class KeyValue:
             )
 
     def _verified_mount(self, path: str) -> str | None:
-        with self._lock:
-            known = next((m for m in self._mounts if path == m or path.startswith(f"{m}/")), None)
+        known = self._known_mount(path)
         if known is not None:
             return known
-        found = self._ask_mount(path)
-        if found is not None:
-            with self._lock:
-                self._mounts.add(found)
-        return found
+        # One caller asks, the others wait for what it hears.
+        if not self._asking.acquire(timeout=remaining()):
+            remaining()
+            raise TemporaryError(f"Another call's question for the mount of {path!r} does not come to an end")
+        try:
+            found = self._known_mount(path) or self._ask_mount(path)
+            if found is not None:
+                self._mounts |= {found}
+            return found
+        finally:
+            self._asking.release()
+
+    def _known_mount(self, path: str) -> str | None:
+        return next((mount for mount in self._mounts if path == mount or path.startswith(f"{mount}/")), None)
 
     def _ask_mount(self, path: str) -> str | None:
         try:

@@ -105,8 +105,8 @@ class GcpAuth(Block):
 
     def _signed_here(self, info: Mapping[str, Any]) -> str:
         try:
-            import google.auth.crypt  # noqa: PLC0415 - optional
-            import google.auth.jwt  # noqa: PLC0415
+            import google.auth.crypt
+            import google.auth.jwt
         except ImportError:
             raise UnsupportedError(
                 "auth.gcp.secretRef needs google-auth: install provider-vault[gcp]"

@@ -224,13 +224,13 @@ def _base64(text: str) -> str:
 
 def _botocore() -> Any:
     try:
-        import botocore  # noqa: PLC0415 - optional, and heavy
-        import botocore.auth  # noqa: PLC0415
-        import botocore.awsrequest  # noqa: PLC0415
-        import botocore.config  # noqa: PLC0415
-        import botocore.credentials  # noqa: PLC0415
-        import botocore.exceptions  # noqa: PLC0415
-        import botocore.session  # noqa: PLC0415
+        import botocore
+        import botocore.auth
+        import botocore.awsrequest
+        import botocore.config
+        import botocore.credentials
+        import botocore.exceptions
+        import botocore.session
     except ImportError:
         raise UnsupportedError("auth.iam needs botocore: install provider-vault[iam]") from None
     return botocore
