@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from provider_common.errors import InvalidSpecError
+
 from eso_core.api.externalsecret import Data, DataFrom, ExternalSecret, Find, RemoteRef, StoreRef
 from eso_core.api.stores import Store
 from eso_core.reconcile.calls import AbsentError, CallError, Calls, Made, Via
@@ -48,7 +50,7 @@ def stores_of(external_secret: ExternalSecret, world: World) -> list[Store]:
         if source is not None and source.generator_ref is not None:
             try:
                 found.append(find_generator(source.generator_ref, namespace, world))
-            except SyncError:
+            except (SyncError, InvalidSpecError):
                 continue
         else:
             references.append(source.store_ref if source else None)
@@ -56,7 +58,7 @@ def stores_of(external_secret: ExternalSecret, world: World) -> list[Store]:
         if reference is not None:
             try:
                 found.append(find_store(reference, namespace, world))
-            except SyncError:
+            except (SyncError, InvalidSpecError):
                 continue
     return found
 

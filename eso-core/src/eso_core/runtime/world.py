@@ -143,7 +143,7 @@ class FolderWorld:
     def inputs(self, external_secret: ExternalSecret) -> str:
         """Hash over everything in the folder that the ExternalSecret's result depends on, except credentials."""
         namespace = external_secret.meta.namespace
-        parts = [self._store_inputs(store) for store in self._stores(external_secret)]
+        parts = [self._store_inputs(store) for store in stores_of(external_secret, self)]
         template = external_secret.spec.target.template
         for source in template.template_from if template else ():
             if source.config_map is not None:
@@ -156,12 +156,6 @@ class FolderWorld:
             if isinstance(content, Mapping):
                 parts += [f"{key}={hashlib.sha256(content[key]).hexdigest()}" for key in sorted(content)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-    def _stores(self, external_secret: ExternalSecret) -> list[Store]:
-        try:
-            return stores_of(external_secret, self)
-        except InvalidSpecError:
-            return []
 
     def _store_inputs(self, store: Store) -> str:
         reference = store.spec.provider_config.provider_ref
