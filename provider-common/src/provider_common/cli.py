@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 from provider_common import _logging
 from provider_common._tls import TlsError
 from provider_common.catalog import Catalog
+from provider_common.context import remaining
 from provider_common.durations import parse_duration
 from provider_common.errors import ProviderError
 from provider_common.kube import KubeReader
@@ -188,14 +189,14 @@ def _parser(name: str, environ: Mapping[str, str]) -> argparse.ArgumentParser:
         help="kubeconfig of the cluster (KUBECONFIG); in a pod its ServiceAccount is used",
     )
     settings = command.add_argument_group("settings")
+    defaults = ServerConfig()
     for setting in _SETTINGS:
-        default = getattr(ServerConfig, setting.field, None)
         settings.add_argument(
             setting.flag,
             dest=setting.field,
             type=_typed(setting.parse),
             metavar=setting.metavar,
-            help=f"{setting.help} ({setting.env[0]})" if default is None else setting.help,
+            help=f"{setting.help} ({setting.env[0]}; default: {getattr(defaults, setting.field)})",
         )
     command.add_argument("--verbose", action="store_true", help="log every decision (ESO_PROVIDER_VERBOSE)")
     command.add_argument(
@@ -299,11 +300,11 @@ def _reader(arguments: argparse.Namespace) -> KubeReader:
     if arguments.manifests is not None:
         from provider_common._kube_folder import FolderReader
 
-        return FolderReader(Path(arguments.manifests))
+        return FolderReader(Path(arguments.manifests), timeout=remaining)
     # The client is heavy, and only this branch needs it.
     from provider_common._kube_cluster import ClusterReader
 
-    return ClusterReader(kubeconfig=arguments.kubeconfig)
+    return ClusterReader(kubeconfig=arguments.kubeconfig, timeout=remaining)
 
 
 def _announce(path: Path, server: Server) -> None:
@@ -354,4 +355,23 @@ def _version(arguments: argparse.Namespace, provider: _Provider, _environ: Mappi
     return 0
 
 
-__all__ = ["serve"]
+def settings_table() -> str:
+    """Every setting of `serve` as a Markdown table, for the docs."""
+    defaults = ServerConfig()
+    rows = ["| flag | environment | default | meaning |", "|---|---|---|---|"]
+    for setting in _SETTINGS:
+        default = getattr(defaults, setting.field)
+        text = (
+            str(default).lower()
+            if isinstance(default, bool)
+            else f"{default:g}s"
+            if isinstance(default, float)
+            else default
+        )
+        rows.append(
+            f"| `{setting.flag} {setting.metavar}` | `{', '.join(setting.env)}` | `{text}` | {setting.help} |"
+        )
+    return "\n".join(rows)
+
+
+__all__ = ["serve", "settings_table"]
