@@ -55,7 +55,7 @@ def call(channel: grpc.Channel, path: str, request: Message, answer: Any) -> Any
         request_serializer=lambda message: message.SerializeToString(),
         response_deserializer=answer.FromString,
     )
-    return method(request, timeout=10)
+    return method(request, timeout=60)
 
 
 def ask(channel: grpc.Channel, method: str, **fields: Any) -> Any:

@@ -44,7 +44,7 @@ def proxy(echo: tuple[str, int]) -> Iterator[TcpFaultProxy]:
 
 
 def connect(proxy: TcpFaultProxy) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", proxy.port), timeout=2)
+    return socket.create_connection(("127.0.0.1", proxy.port), timeout=20)
 
 
 def test_bytes_pass_both_ways_and_a_half_close_is_passed_on(proxy: TcpFaultProxy) -> None:
@@ -110,7 +110,7 @@ def test_a_closed_proxy_leaves_nobody_waiting(echo: tuple[str, int]) -> None:
     proxy = TcpFaultProxy(echo)
     proxy.door = Door.BLACK_HOLE
     with connect(proxy) as client:
-        wait_until(lambda: proxy.open_connections == 1, seconds=5, what="accepted")
+        wait_until(lambda: proxy.open_connections == 1, seconds=60, what="accepted")
 
         proxy.close()
 

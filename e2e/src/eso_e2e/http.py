@@ -38,7 +38,7 @@ class JsonClient:
         """Prepare the client; nothing is sent yet."""
         self.url = url
         self._headers = dict(headers or {})
-        options: dict[str, Any] = {"retries": False, "timeout": urllib3.Timeout(connect=5, read=30)}
+        options: dict[str, Any] = {"retries": False, "timeout": urllib3.Timeout(connect=10, read=60)}
         if url.startswith("https:"):
             options |= {"cert_reqs": "CERT_REQUIRED", "ca_certs": str(ca_file) if ca_file else None}
             if client is not None:

@@ -104,7 +104,7 @@ class KubeApiserver(KubeApi):
         self._process = ServerProcess(command, log=self.folder / "kube-apiserver.log", remove=self.folder)
         self._process.wait_ready(lambda: self.api.answers("/readyz"))
         wait_until(
-            lambda: self.api.answers("/api/v1/namespaces/default"), seconds=30, what="namespace default"
+            lambda: self.api.answers("/api/v1/namespaces/default"), seconds=90, what="namespace default"
         )
 
     def stop_apiserver(self) -> None:

@@ -164,7 +164,7 @@ class KubeApi:
         stored = self.api("PATCH", f"{path}?fieldManager=eso-e2e&force=true", manifest, headers=headers)
         if manifest["kind"] == "CustomResourceDefinition":
             wait_until(
-                lambda: self._served(manifest, path), seconds=30, what=f"CRD {manifest['metadata']['name']}"
+                lambda: self._served(manifest, path), seconds=90, what=f"CRD {manifest['metadata']['name']}"
             )
         return stored
 

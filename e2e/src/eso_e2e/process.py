@@ -109,7 +109,7 @@ class ServerProcess:
         """The last lines that the server wrote."""
         return self.log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace")
 
-    def wait_ready(self, ready: Callable[[], bool], *, seconds: float = 60.0) -> None:
+    def wait_ready(self, ready: Callable[[], bool], *, seconds: float = 120.0) -> None:
         """Ask `ready` until it holds. Raises ServerError with the end of the log if the server ends or time is over."""
         deadline = time.monotonic() + seconds
         while not ready():

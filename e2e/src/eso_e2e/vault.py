@@ -39,7 +39,7 @@ class VaultApi:
         self("POST", f"/sys/mounts/{path}", {"type": kind, "options": options or {}})
         if (options or {}).get("version") == "2":
             # A new KV v2 mount answers 400 until its upgrade in the background is done.
-            wait_until(lambda: self.api.answers(f"/{path}/config"), seconds=30, what=f"KV v2 mount {path}")
+            wait_until(lambda: self.api.answers(f"/{path}/config"), seconds=90, what=f"KV v2 mount {path}")
         return path
 
     def enable_auth(self, kind: str) -> str:
@@ -98,7 +98,7 @@ class VaultServer(VaultApi):
             self._process.wait_ready(lambda: self.api.answers("/sys/health?sealedcode=200&uninitcode=200"))
             if tls:
                 self._initialise()
-            wait_until(lambda: self.api.answers("/sys/health"), seconds=30, what="Vault unsealed and active")
+            wait_until(lambda: self.api.answers("/sys/health"), seconds=90, what="Vault unsealed and active")
         except BaseException:
             self.close()
             raise
@@ -110,7 +110,7 @@ class VaultServer(VaultApi):
     def unseal(self) -> None:
         """Unseal it, and wait until it is active."""
         self("PUT", "/sys/unseal", {"key": self.unseal_key})
-        wait_until(lambda: self.api.answers("/sys/health"), seconds=30, what="Vault unsealed and active")
+        wait_until(lambda: self.api.answers("/sys/health"), seconds=90, what="Vault unsealed and active")
 
     def log_tail(self) -> str:
         """The last lines of the server's log."""
