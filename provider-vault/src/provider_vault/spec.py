@@ -177,7 +177,7 @@ class VaultDynamicSecretSpec(Spec):
         pattern=r"^[A-Z]*$",
         description="GET reads, LIST lists, DELETE deletes; anything else (POST, PUT) writes.",
     )
-    parameters: Any | None = Field(None, description="Body of a write: an object.")
+    parameters: dict[str, Any] | None = Field(None, description="Body of a write.")
     get_parameters: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Query of a GET.")
     result_type: Literal["Data", "Auth", "Raw"] = Field(
         "Data", description="Which part becomes the result: `data`, `auth`, or the whole answer."
@@ -193,11 +193,3 @@ class VaultDynamicSecretSpec(Spec):
         " soon after newer values were made, or when the ExternalSecret goes. Leave it off where consumers keep using"
         " the old credentials until their lease ends.",
     )
-
-    rules: ClassVar[tuple[Rule, ...]] = ()
-
-    @model_validator(mode="after")
-    def _parameters_are_an_object(self) -> Self:
-        if self.parameters is not None and not isinstance(self.parameters, dict):
-            raise ValueError("parameters has to be an object")
-        return self
