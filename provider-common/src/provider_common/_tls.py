@@ -124,7 +124,7 @@ def load_client(source: TlsClientFiles | str | os.PathLike[str]) -> _Checked:
         except _MismatchError:
             if time.monotonic() >= patience:
                 raise
-            threading.Event().wait(_PATIENCE / 20)
+            threading.Event().wait(0.02)
 
 
 class ServerTls:

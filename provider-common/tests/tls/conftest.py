@@ -170,7 +170,7 @@ def _length(size: int) -> bytes:
     return bytes([size]) if size < 128 else bytes([0x80 | len(encoded)]) + encoded
 
 
-def wait_until(claim: Callable[[], bool], *, seconds: float = 30) -> None:
+def wait_until(claim: Callable[[], bool], *, seconds: float = 120) -> None:
     """Wait for `claim` to become true; AssertionError when it does not."""
     tick = threading.Event()
     end = time.monotonic() + seconds

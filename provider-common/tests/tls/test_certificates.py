@@ -228,7 +228,9 @@ def handshake(server: Mapping[str, bytes], client: Mapping[str, bytes]) -> str:
     """What comes of it when a server with these files meets a client with those: `ok`, or the reason of the failure."""
     with tempfile.TemporaryDirectory() as folder:
         for side, files in (("server", server), ("client", client)):
-            FolderStore(Path(folder) / side).write(files)
+            Path(folder, side).mkdir()
+            for name, content in files.items():
+                Path(folder, side, name).write_bytes(content)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(Path(folder, "server", "ca.crt"))

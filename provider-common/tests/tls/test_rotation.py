@@ -89,7 +89,7 @@ def test_no_call_fails_while_leaves_and_ca_are_replaced(tmp_path: Path, serve: S
     manager.ensure()
     of_server.write(issued.read())
     of_clients.write(issued.read())
-    server = serve(ServerTls(TlsFiles(tmp_path / "server")))
+    server = serve(ServerTls(TlsFiles(tmp_path / "server"), settle=60))
     clients = [Client(tmp_path / "clients", server.port) for _ in range(CLIENTS)]
     done: list[str] = []
     server_serials, client_serials = set(), set()

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from provider_common import _tls
 from provider_common._tls import ServerTls, TlsError, TlsFiles, client_credentials
 from provider_common.certificates import CertFolder, issue_certs
 
@@ -145,7 +146,7 @@ def test_files_that_are_half_replaced_for_a_moment_are_no_failed_reload(
     certs: CertFolder, serve: Serve
 ) -> None:
     """An alert hangs on the count of failed reloads, and a key is always in place a moment before its certificate."""
-    served = serve(ServerTls(TlsFiles(certs.path)))
+    served = serve(ServerTls(TlsFiles(certs.path), settle=60))
     old_client = client_credentials(certs.path)
     new = certs.stranger()
 
@@ -326,9 +327,10 @@ def test_every_server_of_one_tls_follows_the_files(certs: CertFolder, serve: Ser
 
 
 def test_a_client_waits_out_a_pair_that_is_being_replaced(
-    certs: CertFolder, serve: Serve, until: Until
+    certs: CertFolder, serve: Serve, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Key and certificate are two files, so there is a moment between them; a client has no older pair to go on with."""
+    monkeypatch.setattr(_tls, "_PATIENCE", 60)  # as long as a busy machine needs
     served = serve(ServerTls(TlsFiles(certs.path)))
     client_key = certs.client_key.read_bytes()
     swap(certs.client_key, certs.server_key)
