@@ -13,9 +13,10 @@ so that a provider that comes later is covered here without a change.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import yaml
@@ -29,6 +30,7 @@ from .crd_models import EverythingSpec
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 Manifest = dict[str, Any]
+Test = TypeVar("Test", bound=Callable[..., None])
 
 # GROUP/VERSION/KIND of every kind and alias, and the package that serves it.
 SERVED = {
@@ -40,7 +42,11 @@ EXAMPLES = {
     for path in sorted(REPOSITORY.glob("*/tests/crd_examples.yaml"))
 }
 
-real = pytest.mark.real
+
+def real(test: Test) -> Test:
+    """A test against the API server, of which there is one, also when the tests run in several processes."""
+    marked: Test = pytest.mark.real(pytest.mark.xdist_group("kube-apiserver")(test))
+    return marked
 
 
 def kinds_of(package: str) -> tuple[Kind, ...]:
@@ -83,6 +89,22 @@ def bad_examples() -> list[Any]:
     ]
 
 
+Install = Callable[[Manifest], None]
+
+
+@pytest.fixture(scope="session")
+def install(kube_api: KubeApi) -> Install:
+    """Applies a CRD, once in a run."""
+    done: set[str] = set()
+
+    def apply(manifest: Manifest) -> None:
+        if manifest["metadata"]["name"] not in done:
+            kube_api.apply(manifest)
+            done.add(manifest["metadata"]["name"])
+
+    return apply
+
+
 def create(kube_api: KubeApi, manifest: Manifest) -> Manifest:
     """Create the object as kubectl does, which lets the API server refuse unknown fields. Nothing is kept."""
     folder = kube_api.path_of(manifest).rpartition("/")[0]
@@ -115,9 +137,9 @@ def test_the_api_server_takes_every_crd(kube_api: KubeApi, name: str) -> None:
 
 @real
 @pytest.mark.parametrize("manifest", good_examples())
-def test_a_good_object_is_stored_and_parsed(kube_api: KubeApi, manifest: Manifest) -> None:
+def test_a_good_object_is_stored_and_parsed(kube_api: KubeApi, install: Install, manifest: Manifest) -> None:
     """With the defaults that the API server adds, it is still what the provider takes."""
-    kube_api.apply(crd_of(manifest))
+    install(crd_of(manifest))
 
     stored = create(kube_api, named(manifest, "default"))
 
@@ -129,10 +151,10 @@ def test_a_good_object_is_stored_and_parsed(kube_api: KubeApi, manifest: Manifes
 @real
 @pytest.mark.parametrize(("manifest", "message"), bad_examples())
 def test_a_bad_object_is_refused_and_the_user_is_told_why(
-    kube_api: KubeApi, manifest: Manifest, message: str
+    kube_api: KubeApi, install: Install, manifest: Manifest, message: str
 ) -> None:
     """By `kubectl apply`, before anything uses it; and by the provider, where there is no API server."""
-    kube_api.apply(crd_of(manifest))
+    install(crd_of(manifest))
 
     with pytest.raises(AnswerError) as refused:
         create(kube_api, named(manifest, "default"))
@@ -170,9 +192,11 @@ def everything(**spec: Any) -> Manifest:
 
 
 @real
-def test_a_crd_with_everything_stores_an_object_with_its_defaults(kube_api: KubeApi) -> None:
+def test_a_crd_with_everything_stores_an_object_with_its_defaults(
+    kube_api: KubeApi, install: Install
+) -> None:
     """Every sort of field is taken, and comes back as the model would fill it in."""
-    kube_api.apply(crd(EverythingSpec, role="store"))
+    install(crd(EverythingSpec, role="store"))
     spec: Manifest = {
         "keyed": {"a-b": 1},
         "extra": {"free": {"form": [1, "x"]}},
@@ -223,10 +247,10 @@ def test_a_crd_with_everything_stores_an_object_with_its_defaults(kube_api: Kube
     ],
 )
 def test_a_crd_with_everything_refuses_what_the_model_refuses(
-    kube_api: KubeApi, spec: Manifest, message: str
+    kube_api: KubeApi, install: Install, spec: Manifest, message: str
 ) -> None:
     """The two never disagree, and the message names the field and the fix."""
-    kube_api.apply(crd(EverythingSpec, role="store"))
+    install(crd(EverythingSpec, role="store"))
 
     with pytest.raises(AnswerError) as refused:
         create(kube_api, everything(**spec))

@@ -41,6 +41,7 @@ _KINDS: dict[Named, str] = {
     "serviceaccounts": "ServiceAccount",
 }
 _PACE = Pace()
+_LONGEST = 10.0  # seconds; an API server that takes longer for one object is not going to answer
 # The API server accepts no other name. To ask for an empty one would be to ask for a list.
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
@@ -49,7 +50,7 @@ class ClusterReader:
     """Reads one cluster. A KubeReader.
 
     The cluster is that of `kubeconfig`, else of KUBECONFIG, else the pod's own, else that of ~/.kube/config. `timeout` gives
-    the seconds that a read may take.
+    the seconds that the caller has; a read takes at most 10 of them.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class ClusterReader:
         if follower is None:
             raise LookupError(f"{api_version}/{kind} is not among the types that are followed")
         if not follower.listed:
-            follower.wait(self._timeout())
+            follower.wait(self._limit())
         found = follower.get((namespace, name))
         if found is not None:
             return found
@@ -134,7 +135,7 @@ class ClusterReader:
         failure: ProviderError
         try:
             answer = self._api.request_token(
-                namespace, name, audiences=audiences, seconds=expiration_seconds, timeout=self._timeout()
+                namespace, name, audiences=audiences, seconds=expiration_seconds, timeout=self._limit()
             )
             value, expires = str(answer["status"]["token"]), str(answer["status"]["expirationTimestamp"])
             return IssuedToken(
@@ -175,11 +176,15 @@ class ClusterReader:
         for follower in self._followers.values():
             follower.join(until - time.monotonic())
 
+    def _limit(self) -> float:
+        """Seconds for one wait: some of the caller's time is left for the answer that says what was waited for."""
+        return min(self._timeout() * 0.9, _LONGEST)
+
     def _read(self, what: Named, namespace: str, name: str) -> Answer | None:
         if not (_NAME.fullmatch(namespace) and _NAME.fullmatch(name)):
             return None
         try:
-            return self._api.read(what, namespace, name, timeout=self._timeout())
+            return self._api.read(what, namespace, name, timeout=self._limit())
         except RefusedError as error:
             if error.status == 404:
                 return None

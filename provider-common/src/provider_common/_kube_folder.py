@@ -112,7 +112,7 @@ class FolderReader:
         snapshot = self._snapshot
         found = snapshot.entries.get(key)
         if found is None or self._changed(snapshot, found[0]):
-            snapshot = self._look(time.monotonic(), wait=max(self._timeout(), 0.0))
+            snapshot = self._look(time.monotonic(), wait=max(self._timeout() * 0.9, 0.0))
             found = snapshot.entries.get(key)
         if found is None:
             if snapshot.unread:

@@ -20,7 +20,8 @@ from .conftest import Open, Things, eventually
 CANARY = "c4nary-v4lue"
 CORE = {"apiGroups": [""]}
 
-pytestmark = pytest.mark.real
+# One API server serves all of them, also when the tests run in several processes.
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("kube-apiserver")]
 
 
 def own_rules(things: Things) -> list[dict[str, list[str]]]:

@@ -13,7 +13,8 @@ from provider_common.errors import TemporaryError
 
 from .conftest import Open, Things, eventually, things_of, through
 
-pytestmark = pytest.mark.real
+# One API server serves all of them, also when the tests run in several processes.
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("kube-apiserver")]
 
 
 @pytest.fixture
