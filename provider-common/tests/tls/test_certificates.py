@@ -266,6 +266,23 @@ def quick(store: Kept, clock: Clock, *, leaf_hours: int = 8, ca_hours: int = 3) 
     )
 
 
+def test_the_ca_that_signs_comes_first_in_both_files() -> None:
+    """Who reads one certificate and one key only (the Go side does) has to find those in use, and a pair."""
+    clock, store = Clock(datetime.now(UTC) - DAY), Kept()
+    quick(store, clock).ensure()
+    first = dict(store.files)
+    clock.now += 3 * HOUR
+    assert quick(store, clock).ensure().changes == ("announced a new CA",)
+    announced = dict(store.files)
+    clock.now += HOUR
+    quick(store, clock).ensure()
+
+    for name in ("ca.crt", "ca.key"):
+        old, new = first[name], announced[name].removeprefix(first[name])
+        assert announced[name] == old + new
+        assert store.files[name] == new + old
+
+
 def test_a_leaf_that_is_lost_while_a_ca_is_announced_is_signed_by_the_old_one() -> None:
     """Not everybody knows the new one yet."""
     clock, store = Clock(datetime.now(UTC) - DAY), Kept()
