@@ -119,7 +119,8 @@ def _close(made: object) -> None:
             )
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots: typing sets an attribute on what `Context[Model](...)` makes, and older Pythons trip over slots there.
+@dataclass(frozen=True)
 class Context(Generic[SpecT]):
     """What an author gets beside the request."""
 

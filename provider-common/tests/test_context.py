@@ -1,0 +1,121 @@
+"""`Context` in an author's hands: made in a unit test, and retrying as the store's settings say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from provider_common import Context, DeadlineError, InvalidSpecError, RetrySettings, Spec, TemporaryError
+from provider_common.auth import AuthResolver, Scope, TokenCache
+from provider_common.context import call_deadline, remaining
+from provider_common.testing import FakeKube
+
+
+class PlainSpec(Spec):
+    kind = "Plain"
+
+
+def context(retry: RetrySettings | None = None) -> Context[PlainSpec]:
+    spec = PlainSpec()
+    scope = Scope("SecretStore", False, "team-a", "team-a", "team-a")
+    auth = AuthResolver(FakeKube(), scope=scope, spec=spec, tokens=TokenCache())
+    return Context[PlainSpec](spec, auth, "g/v1", "Plain", "main", "team-a", retry=retry or RetrySettings())
+
+
+def failing(times: int, error: Exception) -> tuple[Callable[[], str], list[int]]:
+    """A call that fails so often, and the list of its calls."""
+    calls: list[int] = []
+
+    def call() -> str:
+        calls.append(1)
+        if len(calls) <= times:
+            raise error
+        return "done"
+
+    return call, calls
+
+
+def test_a_context_can_be_made_with_its_type_written_out() -> None:
+    """`Context[PlainSpec](...)` is what an author writes in a typed unit test."""
+    assert context().where == "Plain team-a/main"
+
+
+@pytest.mark.parametrize(
+    ("settings", "calls_made"),
+    [
+        pytest.param(RetrySettings(), 3, id="the provider's own default"),
+        pytest.param(RetrySettings(max_retries=0), 1, id="0 is no retry"),
+        pytest.param(RetrySettings(max_retries=1), 2, id="1 is one try more"),
+        pytest.param(RetrySettings(max_retries=5), 6, id="more than the default"),
+    ],
+)
+def test_the_store_decides_how_often_a_backend_call_is_retried(
+    settings: RetrySettings, calls_made: int
+) -> None:
+    """`maxRetries` counts the tries after the first; what the store does not say, the provider does."""
+    call, calls = failing(100, TemporaryError("away"))
+
+    with pytest.raises(TemporaryError):
+        context(settings).retrying(call, max_retries=2, interval=0.001)
+
+    assert len(calls) == calls_made
+
+
+def test_a_call_that_recovers_gives_its_answer() -> None:
+    """That is what retries are for."""
+    call, calls = failing(2, TemporaryError("away"))
+
+    assert context().retrying(call, max_retries=2, interval=0.001) == "done"
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize(
+    "error", [InvalidSpecError("no"), DeadlineError("over"), ValueError("a bug")], ids=repr
+)
+def test_what_cannot_get_better_is_not_retried(error: Exception) -> None:
+    """A permanent error, an expired deadline and a defect stay what they are."""
+    call, calls = failing(100, error)
+
+    with pytest.raises(type(error)):
+        context(RetrySettings(max_retries=5, interval=0.001)).retrying(call)
+
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("interval", "retry_after"),
+    [pytest.param(3600.0, None, id="interval"), pytest.param(0.001, 3600.0, id="retry_after")],
+)
+def test_a_retry_that_cannot_end_in_time_is_not_begun(interval: float, retry_after: float | None) -> None:
+    """Neither the store's interval nor the backend's wish may hold a call beyond its deadline."""
+    call, calls = failing(100, TemporaryError("away", retry_after=retry_after))
+
+    with call_deadline(5), pytest.raises(TemporaryError, match="away"):
+        context(RetrySettings(max_retries=5, interval=interval)).retrying(call)
+
+    assert len(calls) == 1
+
+
+def test_no_time_left_is_a_deadline_error() -> None:
+    """So that a call that can't end in time is not started."""
+    with call_deadline(0), pytest.raises(DeadlineError):
+        remaining()
+
+
+def test_api_calls_are_counted_by_how_they_ended() -> None:
+    """An exception is an error, everything else a success."""
+    counted: list[tuple[str, str, bool]] = []
+
+    class Counter:
+        def count(self, provider: str, call: str, *, ok: bool) -> None:
+            counted.append((provider, call, ok))
+
+    spec: Any = PlainSpec()
+    ctx: Context[Any] = Context(spec, context().auth, "g/v1", "Plain", "main", "team-a", calls=Counter())
+    with ctx.api_call("Acme/KV", "Get"):
+        pass
+    with pytest.raises(TemporaryError), ctx.api_call("Acme/KV", "Get"):
+        raise TemporaryError("away")
+
+    assert counted == [("Acme/KV", "Get", True), ("Acme/KV", "Get", False)]
