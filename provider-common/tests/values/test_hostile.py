@@ -145,7 +145,11 @@ def test_a_path_to_made_values_does_not_destroy_the_document(path: str) -> None:
         sjson.set_string(b'[ "x\\\\",[{"a":1},[{"b":1}]]]', path, b"v")
 
 
-@pytest.mark.parametrize("value", [object(), {1: 2}, {"a": {1, 2}}, float("nan"), [float("inf")]], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [object(), {1: 2}, {"a": {1, 2}}, float("nan"), [float("inf")]],
+    ids=["object", "number-as-key", "set", "nan", "infinity"],
+)
 def test_what_json_has_no_form_for_is_an_error(value: object) -> None:
     """Backends' libraries decode to many types; an unknown one is reported by its name, not printed."""
     with pytest.raises(PermanentError):

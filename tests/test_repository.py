@@ -1,0 +1,88 @@
+"""Promises of the repository as a whole."""
+
+import re
+import subprocess
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TRACKED = subprocess.run(
+    ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+).stdout.split("\n")
+MEMBERS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]["workspace"]["members"]
+PUBLISHED = [member for member in MEMBERS if member != "e2e"]
+
+
+@pytest.mark.parametrize("member", PUBLISHED)
+def test_a_distribution_is_complete_in_its_folder(member: str) -> None:
+    for needed in ("README.md", "CHANGELOG.md", "pyproject.toml", "tests", "src"):
+        assert (ROOT / member / needed).exists(), f"{member} has no {needed}"
+
+
+@pytest.mark.parametrize("member", PUBLISHED)
+def test_requirements_are_ranges_not_pins(member: str) -> None:
+    project = tomllib.loads((ROOT / member / "pyproject.toml").read_text())["project"]
+    for requirement in project["dependencies"]:
+        assert "==" not in requirement
+        assert ">=" in requirement
+    assert project["requires-python"] == ">=3.11"
+
+
+def test_no_file_names_a_download_host_or_a_machine_path() -> None:
+    """The lock holds hashes, never hosts."""
+    words = (
+        "pypi" + r"\.org",
+        "pythonhosted",
+        "proxy" + r"\.golang",
+        "registry" + r"\.npmjs",
+        "/" + "work/main",
+        "/" + "root/",
+    )
+    pattern = re.compile("|".join(words))
+    found = []
+    for name in filter(None, TRACKED):
+        path = ROOT / name
+        if path.is_file() and path.stat().st_size < 2_000_000:
+            text = path.read_text(encoding="utf-8", errors="replace")
+            found += [f"{name}: {match[0]}" for match in pattern.finditer(text)]
+    assert found == []
+
+
+def test_every_python_file_of_the_source_has_a_docstring() -> None:
+    import ast
+
+    missing = [
+        name
+        for name in TRACKED
+        if name.endswith(".py") and "/src/" in name and "_pb2" not in name and (ROOT / name).stat().st_size
+        and ast.get_docstring(ast.parse((ROOT / name).read_text(encoding="utf-8"))) is None
+    ]  # fmt: skip
+    assert missing == []
+
+
+def test_entry_points_name_what_each_provider_serves() -> None:
+    """The core reads them without importing the provider: they must not lie."""
+    import importlib
+
+    from provider_common.catalog import Catalog
+
+    declared: dict[str, set[str]] = {}
+    for entry in metadata.entry_points(group="external_secrets.kinds"):
+        declared.setdefault(entry.module.split(".")[0], set()).add(entry.name)
+    assert declared
+    for package, names in declared.items():
+        kinds = importlib.import_module(package).KINDS
+        assert names == {kind.title for kind in Catalog(*kinds)}, package
+
+
+def test_the_lock_holds_every_requirement() -> None:
+    locked = set(re.findall(r"^([a-z0-9._-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    ours = {tomllib.loads((ROOT / m / "pyproject.toml").read_text())["project"]["name"] for m in MEMBERS}
+    for member in MEMBERS:
+        project = tomllib.loads((ROOT / member / "pyproject.toml").read_text())["project"]
+        for requirement in project["dependencies"]:
+            name = re.split(r"[\s\[<>=!~;]", requirement)[0].lower().replace("_", "-")
+            assert name in ours or name in locked, f"{member} needs {name}: run make lock"
