@@ -18,6 +18,7 @@ from provider_common.errors import InvalidSpecError, TemporaryError, Unsupported
 from provider_common.kube import IssuedToken, KubeObject, ServedType, ServiceAccountInfo, WatchStatus
 
 _SPARE = 20  # the looks may take one part in twenty of the time: a large folder is looked at less often
+_LONGEST = 5.0  # seconds between two looks, after one that had to read everything
 
 
 class FolderReader:
@@ -46,6 +47,7 @@ class FolderReader:
         """Begin to follow the folder. Returns at once."""
         self._served = types
         self._types = frozenset((t.api_version, t.kind) for t in types)
+        self._snapshot = NOTHING  # what was read before holds none of these
         self._thread = threading.Thread(target=self._follow, name="manifests", daemon=True)
         self._thread.start()
 
@@ -106,7 +108,8 @@ class FolderReader:
         while not self._stop.is_set():
             began = time.monotonic()
             self._look(began, wait=-1)
-            self._stop.wait(max(self._poll, _SPARE * (time.monotonic() - began)))
+            spare = min(_LONGEST, _SPARE * (time.monotonic() - began))
+            self._stop.wait(max(self._poll, spare))
 
     def _read(self, key: Key) -> Any:
         snapshot = self._snapshot

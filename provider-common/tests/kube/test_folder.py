@@ -360,6 +360,21 @@ def test_the_thread_follows_the_folder_without_being_asked(
     assert "manifests" not in {thread.name for thread in threading.enumerate()}
 
 
+def test_what_was_read_before_the_start_is_read_again_for_its_types(tmp_path: Path) -> None:
+    """A Secret may be wanted before it is known which objects are."""
+    opened = Opened(tmp_path)
+    opened.write(
+        "a.yaml", f"{fake()}\n---\napiVersion: v1\nkind: Secret\nmetadata: {{name: s, namespace: team-a}}\n"
+    )
+    assert opened.reader.read_secret("team-a", "s") == {}
+
+    opened.reader.start(TYPES)
+    try:
+        assert opened.found().name == "main"
+    finally:
+        opened.reader.close()
+
+
 def test_a_folder_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
     """A volume may be mounted late; until then nothing is said to be missing."""
     opened = Opened(tmp_path / "later")
