@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,6 +117,12 @@ def _parser() -> argparse.ArgumentParser:
         "--watch",
         action="store_true",
         help="go on: sync again when a manifest changes and when something is due",
+    )
+    dev.add_argument(
+        "--metrics-port",
+        type=int,
+        metavar="PORT",
+        help="with --watch: serve the core's metrics at http://127.0.0.1:PORT/metrics",
     )
     sync = commands.add_parser(
         "sync",
@@ -262,13 +269,30 @@ def _dev(arguments: argparse.Namespace) -> int:
     job = _job(arguments)
     from eso_core.runtime.running import Dev
 
-    dev = Dev(job, verbose=arguments.verbose)
     if not arguments.watch:
-        report = _guarded(dev.once)
+        report = _guarded(Dev(job, verbose=arguments.verbose).once)
         _show(report, as_json=arguments.json)
         return 0 if report.ok else 1
+    shown: list[Callable[[Report], None]] = [lambda report: _show(report, as_json=arguments.json)]
+    if arguments.metrics_port is not None:
+        from eso_core.runtime.metrics import CoreMetrics
+
+        metrics = CoreMetrics()
+        try:
+            metrics.serve(arguments.metrics_port)
+        except OSError as error:
+            raise _UsageError(
+                f"--metrics-port {arguments.metrics_port}: {error.strerror}: name another one"
+            ) from None
+        job = replace(job, observer=metrics.called)
+        shown.append(metrics.synced)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    report = _guarded(lambda: dev.watch(lambda found: _show(found, as_json=arguments.json), stop))
+
+    def tell(report: Report) -> None:
+        for listener in shown:
+            listener(report)
+
+    report = _guarded(lambda: Dev(job, verbose=arguments.verbose).watch(tell, stop))
     return 0 if report.ok else 1

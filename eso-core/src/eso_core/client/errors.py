@@ -84,11 +84,9 @@ def _details(metadata: Sequence[Any]) -> tuple[pb.Error | None, float | None]:
     try:
         status.ParseFromString(raw)
         for detail in status.details:
-            if detail.Is(error.DESCRIPTOR):
-                detail.Unpack(error)
+            if detail.Unpack(error):
                 found = error
-            elif detail.Is(retry.DESCRIPTOR):
-                detail.Unpack(retry)
+            elif detail.Unpack(retry):
                 delay = retry.retry_delay.ToTimedelta().total_seconds()
     except (DecodeError, ValueError, OverflowError):
         return None, None

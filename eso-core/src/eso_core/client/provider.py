@@ -35,8 +35,8 @@ _HOP_RETRIES = 2
 _OURS = f"{CONTRACT_VERSION[0]}.{CONTRACT_VERSION[1]}"
 _CAPABILITIES = {0: "ReadOnly", 1: "WriteOnly", 2: "ReadWrite"}
 AnswerT = TypeVar("AnswerT", bound=Message)
-Observer = Callable[[str, str, float, str], None]
-"""Is told method, address, seconds and, for a failure, its text, once for each call."""
+Observer = Callable[[str, str, float, CallError | None], None]
+"""Is told method, address, seconds and what went wrong, once for each call."""
 
 
 class GrpcCalls:
@@ -119,11 +119,11 @@ class GrpcCalls:
         self, via: Via, service: str, method: str, request: Message, answer: type[AnswerT], *, retries: int
     ) -> AnswerT:
         started = time.monotonic()
-        problem = ""
+        problem: CallError | None = None
         try:
             return self._attempts(via, f"/{service}/{method}", request, answer, retries)
         except CallError as error:
-            problem = error.message
+            problem = error
             raise
         finally:
             if self._observer is not None:

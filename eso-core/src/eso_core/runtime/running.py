@@ -12,7 +12,7 @@ from pathlib import Path
 
 from eso_core.api.stores import Store
 from eso_core.client.endpoints import FILES, ClientTls, Endpoint, host_of, read_tls
-from eso_core.client.provider import GrpcCalls
+from eso_core.client.provider import GrpcCalls, Observer
 from eso_core.reconcile.calls import CallError
 from eso_core.reconcile.externalsecret import Trigger
 from eso_core.reconcile.routing import Settings
@@ -40,6 +40,8 @@ class Job:
     """Whether the first pass makes and reads everything anew."""
     progress: Progress | None = None
     say: Callable[[str], None] = lambda _text: None
+    observer: Observer | None = None
+    """Is told of every call."""
 
     @property
     def trigger(self) -> Trigger:
@@ -86,7 +88,7 @@ def sync(job: Job, *, tls_dir: Path, redirects: Mapping[str, str]) -> Report:
     """One pass by providers that run already. Raises CallError for unusable certificates, OutputError for the output."""
     endpoints = Running(read_tls(tls_dir), redirects)
     output = Output(job.output)
-    with output.opened(), closing(GrpcCalls(endpoints)) as calls:
+    with output.opened(), closing(GrpcCalls(endpoints, observer=job.observer)) as calls:
         endpoints.loaded = load(job.folder)
         return Syncer(output, calls, job.settings).run(endpoints.loaded, job.trigger, job.progress)
 
@@ -111,7 +113,7 @@ class Dev:
         with (
             output.opened(),
             Children(job.folder, verbose=self._verbose) as children,
-            closing(GrpcCalls(children)) as calls,
+            closing(GrpcCalls(children, observer=job.observer)) as calls,
         ):
             syncer = Syncer(output, calls, job.settings)
             trigger = job.trigger

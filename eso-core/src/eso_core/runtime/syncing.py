@@ -79,7 +79,9 @@ class Syncer:
             Row(item.namespace, item.name, "SecretSyncedError", False, item.message) for item in loaded.broken
         ]
         rows.sort(key=lambda row: (row.namespace, row.name))
-        stores = [StoreRow(*key, readiness) for key, readiness in self._health.known()]
+        stores = [
+            StoreRow(*key, readiness) for key, readiness in self._health.known() if key in loaded.stores
+        ]
         return Report(rows, stores, problems, notes, self.output.secrets)
 
     def _reconcile(
