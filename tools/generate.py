@@ -19,7 +19,6 @@ import generate_stubs
 from provider_common.catalog import Catalog
 from provider_common.cli import settings_table
 from provider_common.crd import crds_yaml
-from provider_common.errors import ProviderError
 
 ROOT = Path(__file__).resolve().parent.parent
 PROVIDERS = ("provider-password", "provider-contrib", "provider-vault", "provider-aws", "provider-gcp")
@@ -58,7 +57,7 @@ def _everything() -> Iterator[tuple[str, str]]:
     for provider in PROVIDERS:
         kinds = importlib.import_module(provider.replace("-", "_")).KINDS
         yield f"charts/{provider}/crds/{provider}.yaml", crds_yaml(*kinds, aliases=False)
-    tables = {"settings": settings_table(), "errors": _errors(), **_kinds()}
+    tables = {"settings": settings_table(), **_kinds()}
     for path in sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md"), ROOT / "README.md"]):
         text = path.read_text(encoding="utf-8")
         made = _BLOCK.sub(lambda block: f"{block[1]}{tables[block['name']]}{block[3]}", text)
@@ -72,24 +71,6 @@ def _stubs() -> Iterator[tuple[str, str]]:
             raise SystemExit("the stubs can't be made")
         for path in sorted(Path(folder).rglob("*_pb2*")):
             yield f"proto/src/{path.relative_to(folder)}", path.read_text(encoding="utf-8")
-
-
-def _errors() -> str:
-    """Every exception, as a caller sees it."""
-    rows = ["| code | exception | gRPC status | retryable |", "|---|---|---|---|"]
-    found: list[type[ProviderError]] = []
-    queue: list[type[ProviderError]] = [ProviderError]
-    while queue:
-        cls = queue.pop(0)
-        queue += [sub for sub in cls.__subclasses__() if sub.__module__ == ProviderError.__module__]
-        found.append(cls)
-    for cls in found:
-        if cls.__name__ in {"ProviderError", "PermanentError"}:
-            continue
-        rows.append(
-            f"| `{cls.code}` | `{cls.__name__}` | `{cls.status}` | {'yes' if cls.retryable else 'no'} |"
-        )
-    return "\n".join(rows)
 
 
 def _kinds() -> dict[str, str]:

@@ -238,7 +238,10 @@ class Server:
         return _tls.ServerTls(files)
 
     def _bind(self, server: grpc.Server) -> int:
-        address = f"{self._config.host}:{self._config.port}"
+        host = self._config.host
+        if ":" in host and not host.startswith("["):
+            host = f"[{host}]"
+        address = f"{host}:{self._config.port}"
         try:
             if self._tls is not None:
                 return server.add_secure_port(address, self._tls.credentials())
