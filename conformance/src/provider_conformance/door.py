@@ -9,10 +9,11 @@ from provider_conformance.suite import EveryConformance
 from provider_conformance.target import Target
 
 
+@pytest.fixture(scope="module")
+def target(request: pytest.FixtureRequest) -> Target:
+    """What the command line says."""
+    return target_of_command_line(request.config)
+
+
 class TestProvider(EveryConformance):  # type: ignore[misc,valid-type]  # made by a function
     """The provider at `--provider-endpoint`."""
-
-    @pytest.fixture(scope="class")
-    def target(self, request: pytest.FixtureRequest) -> Target:
-        """What the command line says."""
-        return target_of_command_line(request.config)

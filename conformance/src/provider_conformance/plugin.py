@@ -158,7 +158,7 @@ def conformance(request: pytest.FixtureRequest, conformance_suite: Suite) -> Cal
     """Runs one check for all its subjects, notes the results, and passes, fails or skips accordingly."""
 
     def judge(check: Check) -> None:
-        with _alone(conformance_suite.target.endpoint, exclusive=check.disturbs):
+        with _alone(conformance_suite.target.endpoint, exclusive=check.alone):
             results = conformance_suite.run(check)
         rows = [result.as_json() for result in results]
         request.node.user_properties.append(
@@ -187,7 +187,7 @@ def _tell(check: Check, results: list[Result]) -> None:
 
 @contextmanager
 def _alone(endpoint: str, *, exclusive: bool) -> Iterator[None]:
-    """Checks that disturb the server run alone, also when xdist has spread them over processes."""
+    """Checks that load, count or disturb run alone, also when xdist has spread them over processes."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
     name = hashlib.sha256(f"{endpoint} {run}".encode()).hexdigest()[:16]
     with Path(tempfile.gettempdir(), f"provider-conformance-{name}.lock").open("w") as lock:

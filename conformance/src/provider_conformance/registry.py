@@ -65,8 +65,10 @@ class Check:
     """Contract version that made the promise; a peer of an older version is not held to it."""
     slow: bool
     """It has to wait for more than about a second."""
+    alone: bool
+    """It loads or counts, so that other checks at the same time would be in its way, or it in theirs."""
     disturbs: bool
-    """It changes the server for everybody (certificates, stop and start): nothing else may run meanwhile."""
+    """It changes the server for everybody (certificates, stop and start): it runs alone, and last."""
     body: Callable[[Any], None]
 
     @property
@@ -127,6 +129,7 @@ def check(
     profile: Profile = "extended",
     since: tuple[int, int] = (1, 0),
     slow: bool = False,
+    alone: bool = False,
     disturbs: bool = False,
 ) -> Callable[[Body], Body]:
     """Add the decorated function to the list. It gets a judge of its role, and passes by returning."""
@@ -134,7 +137,7 @@ def check(
     def add(body: Body) -> Body:
         if not _ID.fullmatch(id) or id in _CHECKS or area not in AREAS:
             raise ValueError(f"check {id!r} in area {area!r}: a malformed or used id, or an unknown area")
-        _CHECKS[id] = Check(id, area, profile, role, contract, since, slow, disturbs, body)
+        _CHECKS[id] = Check(id, area, profile, role, contract, since, slow, alone or disturbs, disturbs, body)
         return body
 
     return add

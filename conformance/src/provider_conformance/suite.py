@@ -1,11 +1,13 @@
 """The door for those who have the code: base classes whose test methods are the checks, one method per check.
 
-A provider's own tests subclass one and say what the target is::
+A provider's own tests say what the target is, and subclass one::
+
+    @pytest.fixture(scope="module")
+    def target(served: Served) -> Target:
+        return Target(endpoint=served.address, tls=served.client_tls, stores=(...))
 
     class TestConformance(SecretStoreConformance):
-        @pytest.fixture(scope="class")
-        def target(self, served: Served) -> Target:
-            return Target(endpoint=served.address, tls=served.client_tls, stores=(...))
+        pass
 
 A subclass can't change a check: that raises TypeError where the class is written. A known failure is declared in the
 target, with its reason. What a run removed or skipped all the same fails it; see `plugin`.
@@ -17,7 +19,6 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from provider_conformance.registry import Check, Role, all_checks
-from provider_conformance.target import Target
 
 ATTRIBUTE = "provider_conformance_check"
 """Attribute of a test method that holds its check."""
@@ -50,10 +51,6 @@ class Conformance:
                 f"{cls.__name__} overrides {', '.join(changed)}: a check can't be changed;"
                 " declare it in the target's known_failures, with the reason"
             )
-
-    def target(self) -> Target:
-        """Overridden by a fixture of scope `class` (or wider) that answers what is to be judged."""
-        raise TypeError(f"{type(self).__name__} has no fixture `target`")
 
 
 def _base(name: str, doc: str, roles: frozenset[Role]) -> type[Conformance]:

@@ -149,6 +149,8 @@ class Faults:
     unauthenticated: str = ""
     rate_limited: str = ""
     bug: str = ""
+    unmanaged: str = ""
+    """A secret that exists and that the provider must not touch: not its own, by the backend's ownership rule."""
     oversize: str = ""
     hang: Hang | None = None
 

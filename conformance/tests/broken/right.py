@@ -33,6 +33,7 @@ Code = grpc.StatusCode
 STORE_API = "provider.secretstore.external-secrets.io/v2alpha1"
 GENERATOR_API = "provider.generator.external-secrets.io/v2alpha1"
 LIMIT = 4 * 1024 * 1024
+UNMANAGED = "made-by-hand"
 
 
 class Refusal(Exception):  # noqa: N818 - what happens to a call
@@ -144,6 +145,7 @@ class Right:
             [b"the first", b"the second", b"the third"]
         )
         self.backends["team-a", "main"].secrets["fixture"] = Secret([b"was here before"])
+        self.backends["team-a", "main"].secrets[UNMANAGED] = Secret([b"by somebody else"])
 
     # Who may do what
 
@@ -433,8 +435,15 @@ class Right:
             raise invalid(f"the Secret has no key {short(key)}")
         return request.secret_data[key]
 
+    def check_owner(self, key: str) -> None:
+        """Refuses to write what is not ours."""
+        if key == UNMANAGED:
+            text = f"secret {short(key)} was not made by a PushSecret"
+            raise Refusal(Code.FAILED_PRECONDITION, "CONFLICT", text, key=cut(key))
+
     def store(self, backend: Backend, key: str, path: str, value: bytes) -> None:
         """Write a value, or one member of a document."""
+        self.check_owner(key)
 
         def change(before: bytes | None) -> bytes:
             if not path:
@@ -473,7 +482,7 @@ class Right:
     def remove(self, backend: Backend, key: str, path: str) -> None:
         """Remove a secret, or one member of it; absence is fine."""
         found = backend.secrets.get(key)
-        if found is None:
+        if found is None or key == UNMANAGED:
             return
         if path:
             try:

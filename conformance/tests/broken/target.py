@@ -18,7 +18,7 @@ from provider_conformance.target import (
 )
 from provider_conformance.tls import Authority
 
-from .right import GENERATOR_API, STORE_API, Right, Secret
+from .right import GENERATOR_API, STORE_API, UNMANAGED, Right, Secret
 from .served import Served
 
 
@@ -87,6 +87,7 @@ def target(served: Served, certificates: Certificates, *, seed_by_hook: bool = T
             unauthenticated="fault/unauthenticated",
             rate_limited="fault/rate",
             bug="fault/bug",
+            unmanaged=UNMANAGED,
             hang=Hang("fault/hang", Right.HANG_SECONDS),
         ),
         second=Obj("main", "team-b"),

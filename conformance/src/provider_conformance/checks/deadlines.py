@@ -45,7 +45,9 @@ def answers_in_time(judge: StoreJudge) -> None:
             raise Failed(f"{answer.method} gave no answer within {answer.seconds:.0f} s")
 
 
-@check("deadlines.short-deadline", area="deadlines", profile="core", contract=("TIME-1", "TIME-2"))
+@check(
+    "deadlines.short-deadline", area="deadlines", profile="core", contract=("TIME-1", "TIME-2"), alone=True
+)
 def short_deadline(judge: StoreJudge) -> None:
     """Calls with hardly any time do no harm: later calls are served.
 
@@ -57,7 +59,7 @@ def short_deadline(judge: StoreJudge) -> None:
     _served(judge, "after many with hardly any time")
 
 
-@check("deadlines.cancelled-calls", area="deadlines", profile="core", contract=("TIME-2",))
+@check("deadlines.cancelled-calls", area="deadlines", profile="core", contract=("TIME-2",), alone=True)
 def cancelled_calls(judge: StoreJudge) -> None:
     """Calls that are cancelled at once do no harm: later calls are served.
 
@@ -70,7 +72,7 @@ def cancelled_calls(judge: StoreJudge) -> None:
     _served(judge, "after many that were cancelled")
 
 
-@check("deadlines.frees-server", area="deadlines", contract=("TIME-2",))
+@check("deadlines.frees-server", area="deadlines", contract=("TIME-2",), alone=True)
 def frees_server(judge: StoreJudge) -> None:
     """Calls whose deadline is over stop holding the server, although the backend still hangs.
 
@@ -85,7 +87,7 @@ def frees_server(judge: StoreJudge) -> None:
     _served(judge, "after many whose deadline was over")
 
 
-@check("deadlines.cancel-frees-server", area="deadlines", contract=("TIME-2",))
+@check("deadlines.cancel-frees-server", area="deadlines", contract=("TIME-2",), alone=True)
 def cancel_frees_server(judge: StoreJudge) -> None:
     """Hanging calls that are cancelled stop holding the server.
 
@@ -100,7 +102,7 @@ def cancel_frees_server(judge: StoreJudge) -> None:
     _served(judge, "after many that were cancelled while they hung")
 
 
-@check("deadlines.health-while-hanging", area="deadlines", contract=("TIME-3",))
+@check("deadlines.health-while-hanging", area="deadlines", contract=("TIME-3",), alone=True)
 def health_while_hanging(judge: StoreJudge) -> None:
     """Health and Capabilities answer while many calls hang.
 
@@ -123,7 +125,7 @@ def health_while_hanging(judge: StoreJudge) -> None:
             call.cancel()
 
 
-@check("deadlines.other-store-while-hanging", area="deadlines", contract=("TIME-4",))
+@check("deadlines.other-store-while-hanging", area="deadlines", contract=("TIME-4",), alone=True)
 def other_store_while_hanging(judge: StoreJudge) -> None:
     """A store answers while many calls of another store hang.
 
@@ -145,7 +147,7 @@ def other_store_while_hanging(judge: StoreJudge) -> None:
             call.cancel()
 
 
-@check("deadlines.flood", area="deadlines", role="server", contract=("TIME-5", "CON-1"))
+@check("deadlines.flood", area="deadlines", role="server", contract=("TIME-5", "CON-1"), alone=True)
 def flood(judge: ServerJudge) -> None:
     """A flood of calls is answered, or refused as overload; afterwards the server serves as before.
 

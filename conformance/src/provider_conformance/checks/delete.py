@@ -6,7 +6,7 @@ import re
 
 from provider_conformance import seed
 from provider_conformance.client import Code
-from provider_conformance.judge import StoreJudge
+from provider_conformance.judge import StoreJudge, fault
 from provider_conformance.registry import check
 from provider_conformance.seed import Item
 from provider_conformance.verdict import Failed, NotApplicable
@@ -96,6 +96,21 @@ def missing_property(judge: StoreJudge) -> None:
     item = judge.seeds.new(judge.seeds.value(seed.RECORD), name="whole")
     judge.delete(item.key, property="no_such_member").ok("the member is not there")
     judge.same(item, judge.read(item))
+
+
+@check("delete.unmanaged-left", area="delete", role="writable", contract=("DEL-5",))
+def unmanaged_left(judge: StoreJudge) -> None:
+    """A remote secret that is not the provider's own is left alone, and the delete succeeds.
+
+    If this fails: removing a PushSecret destroys a secret that somebody made by hand, or hangs in its finalizer.
+    Likely cause: the ownership mark is not looked at before the delete.
+    Fix: read the mark first; without it, answer OK and do nothing.
+    """
+    key = fault(judge.store.faults, "unmanaged")
+    before = judge.get(key).ok("it exists").value
+    judge.delete(key).ok("what is not ours is none of our business")
+    if judge.get(key).ok("it may not be touched").value != before:
+        raise Failed("the secret changed")
 
 
 @check("delete.then-write", area="delete", role="writable", contract=("DEL-1", "PUSH-2"))

@@ -81,9 +81,10 @@ def finishes_calls(judge: StoreJudge) -> None:
     if hang is None:
         raise NotRun("not seeded: needs a key whose reading takes a while (faults.hang)")
     patience = 1.5
+    stopping = _Stopped(judge)
     pending = [judge.begin_get(hang.key, timeout=patience) for _ in range(4)]
     threading.Event().wait(0.3)  # the calls have to be under way before the signal
-    with _Stopped(judge):
+    with stopping:
         answers = [call.answer(patience + 5) for call in pending]
     lost = [answer for answer in answers if answer.code in {Code.UNAVAILABLE, Code.CANCELLED, Code.INTERNAL}]
     if lost:
@@ -98,6 +99,7 @@ def loses_nothing(judge: ServerJudge) -> None:
     Likely cause: connections are cut while calls are on them.
     Fix: say GOAWAY or NOT_SERVING first, let calls finish, and end then.
     """
+    stopping = _Stopped(judge)
     stop = threading.Event()
     results: list[Answer[Message]] = []
 
@@ -110,11 +112,13 @@ def loses_nothing(judge: ServerJudge) -> None:
 
     with judge.session.connection() as client, ThreadPoolExecutor(4) as pool:
         workers = [pool.submit(load, client) for _ in range(4)]
-        while len(results) < 20:
+        while len(results) < 20 and not any(worker.done() for worker in workers):
             threading.Event().wait(0.01)
-        with _Stopped(judge):
-            pass
-        stop.set()
+        try:
+            with stopping:
+                pass
+        finally:
+            stop.set()
         for worker in workers:
             worker.result(GRACE)
     # A server that ends can't tell a call that never reached a handler from one that did: gRPC reports it as cancelled.
@@ -134,9 +138,10 @@ def refuses_new_calls(judge: StoreJudge) -> None:
     hang = judge.store.faults.hang
     if hang is None:
         raise NotRun("not seeded: needs a key whose reading takes a while (faults.hang)")
+    stopping = _Stopped(judge)
     pending: list[Pending[Message]] = [judge.begin_get(hang.key, timeout=2.5) for _ in range(2)]
     threading.Event().wait(0.3)  # the calls have to be under way before the signal
-    with _Stopped(judge) as stopped:
+    with stopping as stopped:
         refused = False
         while not refused and not stopped.exit.done():
             with judge.session.connection() as client:

@@ -87,7 +87,9 @@ def endpoint(judge: ServerJudge) -> None:
             raise Failed(f"there is no {name}")
 
 
-@check("metrics.counts-successes", area="metrics", profile="core", role="server", contract=("MET-2",))
+@check(
+    "metrics.counts-successes", area="metrics", profile="core", role="server", contract=("MET-2",), alone=True
+)
 def counts_successes(judge: ServerJudge) -> None:
     """A call that succeeds is counted under its full method name.
 
@@ -106,7 +108,7 @@ def counts_successes(judge: ServerJudge) -> None:
     )
 
 
-@check("metrics.counts-errors", area="metrics", profile="core", contract=("MET-2",))
+@check("metrics.counts-errors", area="metrics", profile="core", contract=("MET-2",), alone=True)
 def counts_errors(judge: StoreJudge) -> None:
     """A call that fails is counted as an error.
 
@@ -148,7 +150,7 @@ def duration(judge: ServerJudge) -> None:
         raise Failed(f"the buckets are {sorted(found)} in place of {sorted(BUCKETS)}")
 
 
-@check("metrics.bounded", area="metrics", contract=("MET-4",))
+@check("metrics.bounded", area="metrics", contract=("MET-4",), alone=True)
 def bounded(judge: StoreJudge) -> None:
     """Calls with many different names add no series.
 
@@ -199,7 +201,7 @@ def healthz(judge: ServerJudge) -> None:
         raise Failed(f"{url} answers {status}")
 
 
-@check("metrics.backend-calls", area="metrics", contract=("MET-6",))
+@check("metrics.backend-calls", area="metrics", contract=("MET-6",), alone=True)
 def backend_calls(judge: StoreJudge) -> None:
     """Backend calls are counted.
 

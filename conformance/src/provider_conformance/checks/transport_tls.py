@@ -265,7 +265,7 @@ def _try(client: Client, judge: ServerJudge) -> bool:
     return client.call(judge.harmless(), timeout=5).code is Code.OK
 
 
-@check("transport.leaf-reload", area="transport", role="server", contract=("TLS-8",), disturbs=True)
+@check("transport.leaf-reload", area="transport", role="server", contract=("TLS-7", "TLS-8"), disturbs=True)
 def leaf_reload(judge: ServerJudge) -> None:
     """A new server certificate is used for new connections, without a restart and without a failed call.
 

@@ -6,7 +6,7 @@ import json
 
 from provider_conformance import seed
 from provider_conformance.client import Code
-from provider_conformance.judge import StoreJudge
+from provider_conformance.judge import StoreJudge, fault
 from provider_conformance.registry import check
 from provider_conformance.seed import Item, Sample
 from provider_conformance.verdict import Failed, NotApplicable
@@ -298,6 +298,22 @@ def unknown_metadata(judge: StoreJudge) -> None:
         {"apiVersion": api, "kind": "ConformanceNoSuchKind", "spec": {}},
     ):
         _refuses_metadata(judge, json.dumps(document).encode())
+
+
+@check("write.unmanaged-refused", area="write", role="writable", contract=("PUSH-10",))
+def unmanaged_refused(judge: StoreJudge) -> None:
+    """A remote secret that is not the provider's own is not overwritten: FAILED_PRECONDITION.
+
+    If this fails: a PushSecret destroys a secret that somebody made by hand.
+    Likely cause: the ownership mark is not looked at before the write.
+    Fix: read the mark first; without it, refuse with code CONFLICT.
+    """
+    key, inside = fault(judge.store.faults, "unmanaged"), _inside(judge)
+    before = judge.get(key).ok("it exists").value
+    answer = judge.push(key, b"never to be written", property=inside)
+    answer.refused(Code.FAILED_PRECONDITION, why="the remote secret is not the provider's own")
+    if judge.get(key).ok("it still exists").value != before:
+        raise Failed("the push was refused, and the secret changed all the same")
 
 
 def _refuses_metadata(judge: StoreJudge, metadata: bytes) -> None:
