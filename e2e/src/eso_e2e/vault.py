@@ -9,6 +9,7 @@ import json
 import secrets
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -66,9 +67,16 @@ class VaultApi:
 class VaultServer(VaultApi):
     """A Vault process of our own, all in memory: what it holds ends with it."""
 
-    def __init__(self, *, tls: bool = False, progress: servers.Progress = servers.say) -> None:
+    def __init__(
+        self,
+        *,
+        tls: bool = False,
+        env: Mapping[str, str] | None = None,
+        progress: servers.Progress = servers.say,
+    ) -> None:
         """Start in dev mode, or with `tls`: initialised, unsealed, asking clients for a certificate.
 
+        `env` is added to the server's environment: proxies and roots, say, for logins that ask a cloud.
         Raises NotToBeHadError, ServerError.
         """
         binary = servers.find("vault", progress=progress)
@@ -90,7 +98,7 @@ class VaultServer(VaultApi):
         self._process = ServerProcess(
             [binary, *arguments],
             log=self.folder / "vault.log",
-            env={"HOME": str(self.folder), "SKIP_SETCAP": "1"},
+            env={"HOME": str(self.folder), "SKIP_SETCAP": "1", **(env or {})},
             remove=self.folder,
         )
         try:
