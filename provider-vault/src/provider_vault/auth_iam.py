@@ -180,6 +180,11 @@ class IamAuth(Block):
             raise CredentialsError(
                 f"AWS STS refuses {parameters['RoleArn']!r} ({code or 'no code'}): check the role's trust policy"
             ) from None
+        except aws.exceptions.ParamValidationError:
+            raise InvalidSpecError(
+                "spec.auth.iam: AWS STS can't take role or externalID: check the ARN, and that the ID has 2 characters"
+                " at least"
+            ) from None
         except aws.exceptions.BotoCoreError as error:
             raise TemporaryError(
                 f"AWS STS can't be asked for {parameters['RoleArn']!r}: {type(error).__name__}"
