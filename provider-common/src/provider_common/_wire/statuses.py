@@ -17,8 +17,12 @@ _log = logging.getLogger(__name__)
 
 DETAILS_KEY = "grpc-status-details-bin"
 
-_LONGEST = 2000
-"""Characters of a message. It travels twice in the trailers, and a peer may limit those to 8 KiB."""
+_LONGEST = 1500
+"""Bytes of a message, as grpc sends it. It travels three times in the trailers, and a peer may limit those to 8 KiB."""
+
+_LONGEST_DETAIL = 250
+_MOST_DETAILS = 4
+"""Bytes of one detail, and how many there are: names from the request are as long as the caller made them."""
 
 
 class BugError(PermanentError):
@@ -44,16 +48,17 @@ def abort(
 ) -> NoReturn:
     """End the call with the status of `error`. Raises, as grpc's own abort does."""
     code = grpc.StatusCode[error.status]
-    text = error.message if len(error.message) <= _LONGEST else f"{error.message[: _LONGEST - 1]}…"
+    text = _shortened(error.message, _LONGEST)
     context.set_trailing_metadata((*metadata, (DETAILS_KEY, _details(error, code, text))))
     context.abort(code, text)
     raise AssertionError("grpc's abort raises")
 
 
 def _details(error: ProviderError, code: grpc.StatusCode, text: str) -> bytes:
-    detail = secretstore_pb2.Error(
-        code=error.code, message=text, retryable=error.retryable, details=dict(error.details)
-    )
+    details = {
+        key: _shortened(value, _LONGEST_DETAIL) for key, value in list(error.details.items())[:_MOST_DETAILS]
+    }
+    detail = secretstore_pb2.Error(code=error.code, message=text, retryable=error.retryable, details=details)
     status = status_pb2.Status(code=code.value[0], message=text)
     if error.retry_after is not None:
         delay = duration_pb2.Duration()
@@ -63,6 +68,18 @@ def _details(error: ProviderError, code: grpc.StatusCode, text: str) -> bytes:
     status.details.insert(0, _any(detail))
     data: bytes = status.SerializeToString()
     return data
+
+
+def _shortened(text: str, limit: int) -> str:
+    """`text`, cut so that grpc, which sends every byte outside printable ASCII as three, needs at most `limit`."""
+    if len(text) * 12 <= limit:
+        return text
+    size = 0
+    for place, char in enumerate(text):
+        size += 1 if " " <= char <= "~" and char != "%" else 3 * len(char.encode(errors="replace"))
+        if size > limit:
+            return f"{text[: max(0, place - 9)]}…"
+    return text
 
 
 def _any(message: secretstore_pb2.Error | error_details_pb2.RetryInfo) -> any_pb2.Any:
