@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from provider_common._manifests import SUFFIXES, Manifest, ManifestError, read_manifests
 from provider_common.errors import InvalidSpecError
+from provider_common.manifests import SUFFIXES, Manifest, ManifestError, read_manifests
 
 from eso_core.api.externalsecret import ExternalSecret, parse_external_secret
 from eso_core.api.meta import Meta, parse_meta

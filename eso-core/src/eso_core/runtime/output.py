@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from provider_common._manifests import ManifestError, read_manifests
 from provider_common.errors import InvalidSpecError
+from provider_common.manifests import ManifestError, read_manifests
 
 from eso_core.api.externalsecret import ExternalSecret
 from eso_core.api.generatorstate import GeneratorState, instant, parse_generator_state, parse_instant

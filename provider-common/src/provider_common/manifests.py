@@ -1,6 +1,7 @@
 """Kubernetes manifests in files: YAML (several documents) and JSON, lists taken apart, types as Kubernetes sees them.
 
-Problems are told by file and line; the content of a file is never repeated, for it may be a Secret.
+Public for cores that read the same folder as their providers. Problems are told by file and line; the content of a file is
+never repeated, for it may be a Secret.
 """
 
 from __future__ import annotations
