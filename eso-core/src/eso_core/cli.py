@@ -287,8 +287,15 @@ def _dev(arguments: argparse.Namespace) -> int:
         job = replace(job, observer=metrics.called)
         shown.append(metrics.synced)
     stop = threading.Event()
+
+    def end(_number: int, _frame: object) -> None:
+        # The first one ends after the pass that is under way, the second one at once.
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
 
     def tell(report: Report) -> None:
         for listener in shown:

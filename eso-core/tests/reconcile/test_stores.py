@@ -64,6 +64,21 @@ def test_a_store_with_an_object_per_caller_is_not_asked_about(world: Any, calls:
     assert (found.ready, found.reason, calls.asked) == (True, "ValidationUnknown", [])
 
 
+@pytest.mark.parametrize(
+    ("scope", "source"),
+    [("ProviderNamespace", "platform"), ("ManifestNamespace", None)],
+    ids=["provider", "manifest"],
+)
+def test_a_cluster_store_of_the_other_family_is_validated_where_its_credentials_are(
+    world: Any, calls: Any, scope: str, source: str | None
+) -> None:
+    """Those providers read them in the source namespace: with none known, there is nothing to ask."""
+    store = world.change("ClusterSecretStore", spec__authenticationScope=scope)
+    found = validate(store, calls, Settings(dialect="provider"))
+    assert found.ready is True
+    assert [via.source_namespace for via in calls.vias("validate")] == ([] if source is None else [source])
+
+
 @pytest.mark.parametrize("serving", [True, False])
 def test_a_generator_is_ready_when_its_provider_serves(world: Any, calls: Any, serving: bool) -> None:
     """Generators can't be validated; to generate only to see whether it works would leave things behind."""

@@ -170,6 +170,44 @@ def test_the_end_is_orderly(watching: Any, folder: Any, number: int) -> None:
     assert list(folder.output.rglob("*.tmp")) == []
 
 
+def test_an_interruption_does_not_wait_for_a_provider_that_hangs(start: Any, folder: Any) -> None:
+    """Status 130 long before the call's 30 s, what was written is whole, and the child is gone."""
+    hangs = folder.store.replace("data: [", "faults: [{methods: [GetSecret], hang: true}], data: [")
+    folder.write("a.yaml", hangs, folder.external)
+    process = start("eso_core", "dev", folder.path, "--output", folder.output)
+    assert process.stderr.readline().startswith("starting provider-contrib")
+    (child,) = eventually(lambda: children_of(process.pid))
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=25)
+    assert (process.returncode, out) == (130, "")
+    assert "interrupted: what was written is complete" in err
+    assert "Traceback" not in err
+    eventually(lambda: not alive(child))
+    assert list(folder.output.rglob("*.tmp")) == []
+
+
+def test_a_killed_run_leaves_whole_files_and_is_taken_up_again(start: Any, core: Any, folder: Any) -> None:
+    """Nothing could be tidied up: what is there has to be good, and the next run does the rest."""
+    slow = folder.store.replace(
+        "data: [", "faults: [{methods: [GetSecret], latencyMilliseconds: 30}], data: ["
+    )
+    externals = [folder.external.replace("name: app", f"name: app-{number:03d}") for number in range(120)]
+    folder.write("a.yaml", slow, *externals)
+    process = start("eso_core", "dev", folder.path, "--output", folder.output)
+    written = folder.output / "secrets" / "team-a"
+    eventually(lambda: written.is_dir() and len(list(written.glob("*.yaml"))) > 10)
+    process.kill()
+    process.wait()
+    found = sorted(path.stem for path in written.glob("*.yaml"))
+    assert [folder.secret(name=name).data for name in found] == [{"v": b"from-fake"}] * len(found)
+
+    ended = core("dev", folder.path, "--output", folder.output, "--json")
+
+    assert json.loads(ended.out)["ok"] is True, ended.err
+    assert len(list(written.glob("*.yaml"))) == len(externals)
+    assert list(folder.output.rglob("*.tmp")) == []
+
+
 def test_children_end_with_a_core_that_is_killed(watching: Any) -> None:
     """Nobody is left to stop them."""
     children = children_of(watching.pid)

@@ -44,7 +44,7 @@ def test_an_address_is_one_provider(world: Any) -> None:
     found = needed([store, generator], kinds)
     assert (
         "is used for kinds of provider-contrib and of provider-password"
-        in found.problems["provider-contrib.default.svc:8080"]
+        in found.problems["provider-contrib.default.svc:8080", PASSWORD]
     )
 
 

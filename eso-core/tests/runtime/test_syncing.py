@@ -300,3 +300,25 @@ def test_an_interrupted_pass_ends_what_it_began(passes: Any, folder: Any, calls:
     assert list(folder.output.rglob("*.tmp")) == []
     calls.get_secret = real
     assert passes.run().ok is True
+
+
+def test_an_interrupted_pass_ends_the_calls_under_way(passes: Any, folder: Any, calls: Any) -> None:
+    """Else it would wait for a provider that hangs, for up to 30 s."""
+    folder.write(
+        "b.yaml", folder.external.replace("name: app", "name: hangs").replace("key: k", "key: hangs")
+    )
+    hanging, ended = threading.Event(), threading.Event()
+
+    def answer(_via: Any, ref: Any) -> bytes:
+        if ref.key == "hangs":
+            hanging.set()
+            assert ended.wait(60)
+            raise CallError("the core is shutting down")
+        assert hanging.wait(60)
+        raise KeyboardInterrupt
+
+    calls.get_secret = answer
+    passes.syncer.abort = ended.set
+    with pytest.raises(KeyboardInterrupt):
+        passes.run()
+    assert ended.is_set()

@@ -115,7 +115,7 @@ def way(store: Store, caller: str, settings: Settings) -> Via:
                     retry=False,
                 )
             # Providers of that family know the scope from the source namespace alone.
-            if dialect == "provider" and caller:
+            if dialect == "provider":
                 source = namespace
         case ClusterGeneratorSpec(authentication_namespace="ProviderReference"):
             if not namespace:

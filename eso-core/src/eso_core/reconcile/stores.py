@@ -23,8 +23,8 @@ def refresh_seconds(store: Store) -> float:
 def validate(store: Store, calls: Calls, settings: Settings) -> Readiness:
     """Ask the provider about the store. A generator's provider is only asked whether it serves: it can't validate.
 
-    A cluster-scoped store whose configuration object is in the caller's namespace can't be asked about without a caller:
-    it counts as ready.
+    A cluster-scoped store whose configuration object (or, for some providers, whose credentials) is in the caller's
+    namespace can't be asked about without a caller: it counts as ready.
     """
     cluster = isinstance(store.spec, ClusterSecretStoreSpec | ClusterGeneratorSpec)
     try:
@@ -32,7 +32,8 @@ def validate(store: Store, calls: Calls, settings: Settings) -> Readiness:
         if store.generates:
             calls.check_health(via)
             return Readiness(ready=True, reason="Valid")
-        if not via.namespace:
+        # Providers of the one family read credentials in the source namespace: without one there is nothing to check.
+        if not via.namespace or (via.store_ref_kind == "ClusterProvider" and not via.source_namespace):
             return Readiness(ready=True, reason="ValidationUnknown")
         verdict = calls.validate(via)
     except CallError as error:

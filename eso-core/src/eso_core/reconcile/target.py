@@ -61,10 +61,10 @@ def build(
     data = dict(rendered.data)
     if merges and existing is not None:
         data = {key: value for key, value in existing.data.items() if key not in managed.data} | data
-    if target.immutable and existing is not None and existing.data != data:
+    if existing is not None and (target.immutable or existing.immutable) and existing.data != data:
         raise SyncError(
-            f"Secret {existing.meta.namespace}/{existing.meta.name} is immutable (target.immutable) and its data would "
-            "change: delete it, or set target.immutable to false",
+            f"Secret {existing.meta.namespace}/{existing.meta.name} is immutable and its data would change: delete it, and "
+            "set target.immutable to false if it is to change again",
             retry=False,
         )
     labels = dict(rendered.labels)

@@ -22,7 +22,7 @@ from provider_common.certificates import KeyPair, issue_ca, issue_leaf
 from eso_core.api.stores import Store
 from eso_core.client.endpoints import ClientTls, Endpoint, host_of
 from eso_core.reconcile.calls import CallError
-from eso_core.runtime.kinds import Needed, Provider
+from eso_core.runtime.kinds import Needed, Provider, kind_of
 
 _log = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ class Children:
         assert self._tls is not None
         address = store.spec.provider_config.address
         with self._lock:
-            problem = self._needed.problems.get(address)
+            problem = self._needed.problems.get((address, kind_of(store)))
             provider = self._needed.addresses.get(address)
             child = None if provider is None else self._children.get(provider)
         if problem:

@@ -41,8 +41,8 @@ class Needed:
 
     addresses: Mapping[str, Provider]
     """By address as written in the manifests."""
-    problems: Mapping[str, str]
-    """Why an address has no provider, or not one only."""
+    problems: Mapping[tuple[str, str], str]
+    """Why a kind at an address has no provider there."""
 
     def hosts(self) -> Mapping[Provider, frozenset[str]]:
         """The host names under which each provider is addressed."""
@@ -55,19 +55,18 @@ class Needed:
 def needed(stores: Iterable[Store], kinds: Mapping[str, Provider]) -> Needed:
     """What `stores` need. In a cluster an address is one provider, so it is one here too."""
     addresses: dict[str, Provider] = {}
-    problems: dict[str, str] = {}
+    problems: dict[tuple[str, str], str] = {}
     for store in stores:
         address, kind = store.spec.provider_config.address, kind_of(store)
         provider = kinds.get(kind)
         if provider is None:
             known = ", ".join(sorted({name.rpartition("/")[2] for name in kinds})) or "none"
-            problems.setdefault(
-                address,
+            problems[address, kind] = (
                 f"no installed provider serves {kind}: install the one that does (pip install provider-...), or correct "
-                f"providerRef (served kinds: {known})",
+                f"providerRef (served kinds: {known})"
             )
         elif addresses.setdefault(address, provider) != provider:
-            problems[address] = (
+            problems[address, kind] = (
                 f"address {address} is used for kinds of {addresses[address].distribution} and of {provider.distribution}: an "
                 "address is one provider, so give the other one its own"
             )

@@ -90,7 +90,9 @@ def sync(job: Job, *, tls_dir: Path, redirects: Mapping[str, str]) -> Report:
     output = Output(job.output)
     with output.opened(), closing(GrpcCalls(endpoints, observer=job.observer)) as calls:
         endpoints.loaded = load(job.folder)
-        return Syncer(output, calls, job.settings).run(endpoints.loaded, job.trigger, job.progress)
+        return Syncer(output, calls, job.settings, abort=calls.close).run(
+            endpoints.loaded, job.trigger, job.progress
+        )
 
 
 class Dev:
@@ -115,7 +117,7 @@ class Dev:
             Children(job.folder, verbose=self._verbose) as children,
             closing(GrpcCalls(children, observer=job.observer)) as calls,
         ):
-            syncer = Syncer(output, calls, job.settings)
+            syncer = Syncer(output, calls, job.settings, abort=calls.close)
             trigger = job.trigger
             while True:
                 seen = signature(job.folder)

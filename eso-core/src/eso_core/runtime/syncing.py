@@ -52,6 +52,8 @@ class Syncer:
     calls: Calls
     settings: Settings = field(default_factory=Settings)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    abort: Callable[[], None] = lambda: None
+    """Ends calls under way: an interrupted pass must not wait for a provider that hangs."""
     _health: StoreHealth = field(init=False)
     _schedule: dict[Key, _Schedule] = field(init=False, default_factory=dict)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
@@ -115,6 +117,9 @@ class Syncer:
         pool = ThreadPoolExecutor(min(WORKERS, len(groups)), thread_name_prefix="reconcile")
         try:
             return [row for rows in pool.map(work, groups.values()) for row in rows]
+        except BaseException:
+            self.abort()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
