@@ -236,7 +236,7 @@ class Client:
         """Begin a call. `path` is needed for raw bytes only; `version` None sends no contract version, "" the usual one."""
         if isinstance(request, Message):
             path = path or path_of(request)
-            payload = request.SerializeToString()
+            payload = request.SerializeToString(deterministic=True)
         else:
             payload = request
         said = self.version if version == "" else version

@@ -151,7 +151,7 @@ def _read(file: Path) -> bytes:
 
 
 def _seed(value: Any, path: str, base: Path) -> Any:
-    if value in {"push", "none"}:
+    if value in ("push", "none"):
         return value
     if isinstance(value, dict) and list(value) == ["command"]:
         return CommandSeeder(tuple(map(str, value["command"])), base)

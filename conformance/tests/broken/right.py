@@ -201,15 +201,26 @@ class Right:
     def log_in(self, config: Config, credentials: str) -> None:
         """Refuses a config object that can't be used."""
         if config.problem == "spec":
-            text = "spec.limit: -1 is less than 0"
-            raise Refusal(Code.INVALID_ARGUMENT, "INVALID_SPEC", text, field="spec.limit")
+            raise self.invalid_settings()
         if config.problem == "credentials":
-            raise Refusal(
-                Code.UNAUTHENTICATED, "CREDENTIALS", "the backend refuses the token of Secret 'login'"
-            )
+            raise self.refused_credentials()
         if credentials not in self.CREDENTIALS:
-            text = f"there is no Secret 'login' in namespace {credentials!r}"
-            raise Refusal(Code.FAILED_PRECONDITION, "MISSING_REFERENCE", text, namespace=credentials)
+            raise self.missing_credentials(credentials)
+
+    def invalid_settings(self) -> Refusal:
+        """How settings that can't work are refused."""
+        return Refusal(
+            Code.INVALID_ARGUMENT, "INVALID_SPEC", "spec.limit: -1 is less than 0", field="spec.limit"
+        )
+
+    def refused_credentials(self) -> Refusal:
+        """How a login that the backend refuses is told."""
+        return Refusal(Code.UNAUTHENTICATED, "CREDENTIALS", "the backend refuses the token of Secret 'login'")
+
+    def missing_credentials(self, namespace: str) -> Refusal:
+        """How a missing credentials Secret is refused."""
+        text = f"there is no Secret 'login' in namespace {namespace!r}"
+        return Refusal(Code.FAILED_PRECONDITION, "MISSING_REFERENCE", text, namespace=namespace)
 
     def open(self, request: Any) -> Backend:
         """The backend that a data call is about."""
@@ -238,6 +249,16 @@ class Right:
         self.check_kind(
             request.provider_ref.api_version, request.provider_ref.kind, STORE_API, self.STORE_KINDS
         )
+
+    def check_body(self, request: Any, name: str) -> None:
+        """Refuses a request without what it asks for."""
+        if not request.HasField(name):
+            raise invalid(f"{name} is missing")
+
+    def check_named(self, field: str, name: str) -> None:
+        """Refuses an empty name."""
+        if not name:
+            raise invalid(f"{field} is empty")
 
     def check_kind(self, api_version: str, kind: str, served: str, kinds: frozenset[str]) -> None:
         """Refuses a kind that is not served."""
@@ -277,12 +298,10 @@ class Right:
     def read(self, request: Any, call: Call) -> bytes:
         """The bytes that a read is about."""
         self.check_reference(request)
-        if not request.HasField("remote_ref"):
-            raise invalid("remote_ref is missing")
+        self.check_body(request, "remote_ref")
         ref = request.remote_ref
         backend = self.open(request)
-        if not ref.key:
-            raise invalid("remote_ref.key is empty")
+        self.check_named("remote_ref.key", ref.key)
         self.misbehave(ref.key, call)
         value = self.fetch(backend, ref.key, ref.version)
         if ref.metadata_policy == "Fetch":
@@ -339,15 +358,13 @@ class Right:
             case "fault/timeout":
                 raise self.backend_timed_out()
             case "fault/unavailable":
-                raise Refusal(Code.UNAVAILABLE, "TEMPORARY", "the backend is away")
+                raise self.backend_away()
             case "fault/denied":
                 raise self.backend_denied()
             case "fault/unauthenticated":
-                raise Refusal(Code.UNAUTHENTICATED, "CREDENTIALS", "the backend no longer accepts the token")
+                raise self.backend_forgot_us()
             case "fault/rate":
-                raise Refusal(
-                    Code.RESOURCE_EXHAUSTED, "RATE_LIMITED", "the backend asks to slow down", retry=2.5
-                )
+                raise self.backend_limits()
             case "fault/bug":
                 raise ZeroDivisionError("division of hunter2 by zero")
             case "fault/hang":
@@ -356,6 +373,18 @@ class Right:
     def backend_timed_out(self) -> Refusal:
         """How a backend's timeout is refused."""
         return Refusal(Code.UNAVAILABLE, "TEMPORARY", "the backend did not answer in time")
+
+    def backend_away(self) -> Refusal:
+        """How a backend that can't be reached is told."""
+        return Refusal(Code.UNAVAILABLE, "TEMPORARY", "the backend is away")
+
+    def backend_forgot_us(self) -> Refusal:
+        """How a backend's 401 is told."""
+        return Refusal(Code.UNAUTHENTICATED, "CREDENTIALS", "the backend no longer accepts the token")
+
+    def backend_limits(self) -> Refusal:
+        """How a backend's 429 is told."""
+        return Refusal(Code.RESOURCE_EXHAUSTED, "RATE_LIMITED", "the backend asks to slow down", retry=2.5)
 
     def backend_denied(self) -> Refusal:
         """How a backend's 403 is refused."""
@@ -373,8 +402,7 @@ class Right:
     def get_all_secrets(self, request: pb.GetAllSecretsRequest, call: Call) -> pb.GetAllSecretsResponse:
         """GetAllSecrets."""
         self.check_reference(request)
-        if not request.HasField("find"):
-            raise invalid("find is missing")
+        self.check_body(request, "find")
         find = request.find
         backend = self.open(request)
         if not (find.HasField("name") or find.tags or find.path):
@@ -415,11 +443,9 @@ class Right:
     def push_secret(self, request: pb.PushSecretRequest, call: Call) -> pb.PushSecretResponse:
         """PushSecret."""
         self.check_reference(request)
-        if not request.HasField("push_secret_data"):
-            raise invalid("push_secret_data is missing")
+        self.check_body(request, "push_secret_data")
         backend, data = self.open(request), request.push_secret_data
-        if not data.remote_key:
-            raise invalid("push_secret_data.remote_key is empty")
+        self.check_named("push_secret_data.remote_key", data.remote_key)
         self.check_metadata(data.metadata)
         value = self.payload(request)
         self.store(backend, data.remote_key, data.property, value)
@@ -513,11 +539,9 @@ class Right:
     def writing(self, request: Any) -> tuple[Backend, pb.PushSecretRemoteRef]:
         """What DeleteSecret and SecretExists are about."""
         self.check_reference(request)
-        if not request.HasField("remote_ref"):
-            raise invalid("remote_ref is missing")
+        self.check_body(request, "remote_ref")
         backend = self.open(request)
-        if not request.remote_ref.remote_key:
-            raise invalid("remote_ref.remote_key is empty")
+        self.check_named("remote_ref.remote_key", request.remote_ref.remote_key)
         return backend, request.remote_ref
 
     # About stores

@@ -74,14 +74,10 @@ class Served:
     def start(self) -> None:
         """Serve."""
         self._server = grpc.server(ThreadPoolExecutor(self.THREADS), options=list(self.OPTIONS.items()))
-        for service, methods in SERVICES.items():
-            handlers = {method: self._handler(f"/{service}/{method}") for method in methods}
-            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-        self.health = health.HealthServicer(
-            experimental_non_blocking=True, experimental_thread_pool=ThreadPoolExecutor(2)
-        )
+        self.register(self._server)
+        self.health = self.new_health()
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
-        reflection.enable_server_reflection(self.reflected(), self._server)
+        self.reflect(self._server)
         self.set_health()
         self.port = self.listen(self._server, f"127.0.0.1:{self.port}")
         self._server.start()
@@ -106,6 +102,22 @@ class Served:
         """Say so first, then let calls under way finish."""
         self.health.enter_graceful_shutdown()
         server.stop(self.GRACE).wait()
+
+    def register(self, server: grpc.Server) -> None:
+        """Serve the methods of every service."""
+        for service, methods in SERVICES.items():
+            handlers = {method: self._handler(f"/{service}/{method}") for method in methods}
+            server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+
+    def new_health(self) -> health.HealthServicer:
+        """The health service."""
+        return health.HealthServicer(
+            experimental_non_blocking=True, experimental_thread_pool=ThreadPoolExecutor(2)
+        )
+
+    def reflect(self, server: grpc.Server) -> None:
+        """Serve reflection."""
+        reflection.enable_server_reflection(self.reflected(), server)
 
     def reflected(self) -> tuple[str, ...]:
         """Services that reflection lists."""

@@ -107,6 +107,29 @@ def empty_messages(judge: ServerJudge) -> None:
         _refused(judge.client.call(b"", path=path), "an empty message")
 
 
+def _make_plausible(judge: ServerJudge, request: Message, source: random.Random) -> None:
+    """Give the request a reference that leads somewhere, so that it gets past the first refusal.
+
+    Then it may write, too: the key becomes one of the suite's own.
+    """
+    names = request.DESCRIPTOR.fields_by_name
+    if "generator_ref" in names:
+        judge_ = source.choice(list(judge.generators))
+        request.generator_ref.CopyFrom(judge_.ref())  # type: ignore[attr-defined]
+        request.source_namespace = judge_.generator.namespace  # type: ignore[attr-defined]
+        return
+    store = source.choice(list(judge.stores))
+    request.provider_ref.CopyFrom(store.ref())  # type: ignore[attr-defined]
+    if source.random() < 0.9:
+        request.source_namespace = store.store.namespace  # type: ignore[attr-defined]
+    for field in ("push_secret_data", "remote_ref"):
+        inner = names[field].message_type if field in names else None
+        if inner is not None and "remote_key" in inner.fields_by_name and request.HasField(field):
+            key = f"{store.store.key_prefix}fuzz-{source.randrange(5)}"
+            store.seeds.made(key)
+            getattr(request, field).remote_key = key
+
+
 @check("hostile.fuzzed", area="hostile", role="server", contract=("WIRE-6", "WIRE-5"))
 def fuzzed(judge: ServerJudge) -> None:
     """Random messages, made from the descriptors, are answered without a defect.
@@ -120,6 +143,8 @@ def fuzzed(judge: ServerJudge) -> None:
         module = secretstore_pb2 if judge.stores and (number % 4 or not judge.generators) else generator_pb2
         names = [name for name in module.DESCRIPTOR.message_types_by_name if name.endswith("Request")]
         request = random_message(getattr(module, source.choice(names)), source)
+        if source.random() < 0.7:
+            _make_plausible(judge, request, source)
         answer = judge.client.call(request, timeout=10)
         _no_defect(answer, f"random request {number} of seed {judge.session.seed}")
     _alive(judge)

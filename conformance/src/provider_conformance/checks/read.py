@@ -90,7 +90,7 @@ def missing_version(judge: StoreJudge) -> None:
         raise NotRun("not seeded: needs existing keys with a version (keys[].version)")
     known = {e.version for e in judge.store.keys if e.key == entry.key}
     digits = [int(v) for v in known if v.isdigit()]
-    absent = str(max(digits) + 1) if len(digits) == len(known) else f"{entry.version}0"
+    absent = str(max(digits) + 100_000) if len(digits) == len(known) else f"{entry.version}0"
     judge.get(entry.key, version=absent, property=entry.property).refused(
         Code.NOT_FOUND, why="no such version"
     )
