@@ -20,6 +20,6 @@ class UUIDGenerator(GeneratorV2[UUIDSpec]):
 
     needs_object = False
 
-    def generate(self, ctx: Context[UUIDSpec]) -> Generated:  # noqa: ARG002 - there is nothing to set
+    def generate(self, ctx: Context[UUIDSpec]) -> Generated:
         """Make a UUID from the operating system's random source."""
         return Generated({"uuid": str(uuid.uuid4()).encode()})
