@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,11 +44,15 @@ class Running:
 
 
 @contextmanager
-def running(command: Sequence[str], ready: Path) -> Iterator[Running]:
-    """Start `command`, wait for its ready file, stop it at the end."""
+def running(
+    command: Sequence[str], ready: Path, environ: Mapping[str, str] | None = None
+) -> Iterator[Running]:
+    """Start `command`, with `environ` on top of ours, wait for its ready file, stop it at the end."""
     ready.unlink(missing_ok=True)
     began = time.perf_counter()
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.DEVNULL, env={**os.environ, **(environ or {})}
+    )
     try:
         while not ready.exists() or not ready.read_text():
             if process.poll() is not None:
