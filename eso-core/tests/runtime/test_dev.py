@@ -113,6 +113,112 @@ def test_what_is_not_synced_makes_the_exit_status(core: Any, folder: Any) -> Non
     assert [row["name"] for row in rows.values() if row["ready"]] == ["app"]
 
 
+SCOPES = """
+apiVersion: secretstore.external-secrets.io/v2alpha1
+kind: ClusterSecretStore
+metadata: {name: per-namespace}
+spec:
+  authenticationScope: ManifestNamespace
+  providerConfig:
+    address: provider-contrib.default.svc:8080
+    providerRef: {kind: Fake, name: values}
+---
+apiVersion: secretstore.external-secrets.io/v2alpha1
+kind: ClusterSecretStore
+metadata: {name: other-family, annotations: {eso-core.external-secrets.io/dialect: provider}}
+spec:
+  providerConfig:
+    address: provider-contrib.default.svc:8080
+    providerRef: {apiVersion: provider.external-secrets.io/v2alpha1, kind: Fake, name: aliased, namespace: platform}
+---
+apiVersion: provider.external-secrets.io/v2alpha1
+kind: Fake
+metadata: {name: aliased, namespace: platform}
+spec: {data: [{key: k, value: aliased}]}
+---
+apiVersion: provider.secretstore.external-secrets.io/v2alpha1
+kind: Fake
+metadata: {name: values, namespace: team-b}
+spec: {data: [{key: k, value: of-team-b}]}
+---
+apiVersion: generator.external-secrets.io/v2alpha1
+kind: ClusterGenerator
+metadata: {name: ids}
+spec:
+  authenticationNamespace: ManifestReference
+  providerConfig:
+    address: provider-password.default.svc:8080
+    providerRef: {kind: UUID, name: ids, namespace: platform}
+---
+apiVersion: provider.generator.external-secrets.io/v2alpha1
+kind: UUID
+metadata: {name: ids, namespace: platform}
+spec: {}
+"""
+
+
+def test_cluster_kinds_of_every_scope_are_understood_by_real_providers(core: Any, folder: Any) -> None:
+    """An object per caller, an alias of the other family, a generator's object elsewhere."""
+    folder.write("scopes.yaml", folder.store, SCOPES)
+    for namespace in ("team-a", "team-b"):
+        for name in ("per-namespace", "other-family"):
+            text = folder.external.replace(
+                "name: app, namespace: team-a", f"name: {name}, namespace: {namespace}"
+            )
+            text = text.replace("kind: SecretStore, name: main", f"kind: ClusterSecretStore, name: {name}")
+            folder.write(f"{namespace}-{name}.yaml", text)
+        text = folder.generated.replace(
+            "name: token, namespace: team-a", f"name: ids, namespace: {namespace}"
+        )
+        folder.write(
+            f"{namespace}-ids.yaml",
+            text.replace("kind: Generator, name: token", "kind: ClusterGenerator, name: ids"),
+        )
+    ended = core("dev", folder.path, "--output", folder.output)
+    assert ended.status == 0, ended.out
+    assert folder.secret("team-a", "per-namespace").data == {"v": b"from-fake"}
+    assert folder.secret("team-b", "per-namespace").data == {"v": b"of-team-b"}
+    assert folder.secret("team-b", "other-family").data == {"v": b"aliased"}
+    assert folder.secret("team-a", "ids").data != folder.secret("team-b", "ids").data
+
+
+FAULTS = {
+    "major": (
+        "contractVersion: '2.0'",
+        "speaks version 2.0 of the contract and this core 1.1: upgrade the core",
+    ),
+    "limited": ("status: RESOURCE_EXHAUSTED, message: slow down, retryAfterMilliseconds: 5000", "slow down"),
+    "large": ("answerBytes: 5000000", "more than the 4194304 that a core accepts"),
+    "away": ("status: UNAVAILABLE, message: backend away", "backend away"),
+    "absent": ("status: NOT_FOUND, message: gone", "gone"),
+}
+
+
+def test_what_a_provider_does_wrong_is_told(core: Any, folder: Any) -> None:
+    """Faults of a real provider, over the wire: a row for each, with the reason; and a Secret of before stays."""
+    for name in FAULTS:
+        store = folder.store.replace("name: main", f"name: {name}").replace("name: values", f"name: {name}")
+        external = folder.external.replace("name: app", f"name: {name}").replace(
+            "name: main", f"name: {name}"
+        )
+        folder.write(f"{name}.yaml", store, external)
+    assert core("dev", folder.path, "--output", folder.output).status == 0
+    for name, (fault, _said) in FAULTS.items():
+        path = folder.path / f"{name}.yaml"
+        path.write_text(
+            path.read_text().replace(
+                "data: [{key", f"faults: [{{methods: [GetSecret], {fault}}}], data: [{{key"
+            )
+        )
+    ended = core("dev", folder.path, "--output", folder.output, "--json")
+    rows = {row["name"]: row for row in json.loads(ended.out)["externalSecrets"]}
+    assert ended.status == 1
+    for name, (_fault, said) in FAULTS.items():
+        assert rows[name]["reason"] == "SecretSyncedError"
+        assert said in rows[name]["message"]
+        assert folder.secret(name=name).data == {"v": b"from-fake"}
+
+
 def test_a_provider_object_that_is_wrong_is_told_by_its_provider(core: Any, folder: Any) -> None:
     """Through Validate, with object and field; gating keeps the calls away."""
     folder.write("a.yaml", folder.store.replace("value: from-fake", "valu: x"), folder.external)
@@ -155,6 +261,16 @@ def test_a_change_is_taken_up(watching: Any, folder: Any) -> None:
     json.loads(watching.stdout.readline())
     assert folder.secret(name="more") is None
     assert folder.secret(name="token").data == token
+
+
+def test_what_is_due_is_synced_without_a_change(start: Any, folder: Any) -> None:
+    """By refreshInterval: a generated value is then a new one."""
+    folder.write("a.yaml", folder.generator, folder.generated.replace("1h", "1s"))
+    process = start("eso_core", "dev", folder.path, "--output", folder.output, "--watch", "--json")
+    assert json.loads(process.stdout.readline())["ok"] is True
+    first = folder.secret(name="token").data
+    assert json.loads(process.stdout.readline())["ok"] is True
+    eventually(lambda: folder.secret(name="token").data != first)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
