@@ -1,0 +1,134 @@
+"""The ways to log in to Google Cloud: one small model each, under `GcpAuth`.
+
+A method reads its credentials once per open store (that is how the SDK notices that one changed) and turns them into an
+`Identity`: what a token depends on, and how a new one is fetched. When that happens the token manager decides.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar, Protocol
+
+from provider_common import (
+    Block,
+    Context,
+    CredentialsError,
+    Field,
+    InvalidSpecError,
+    OneOf,
+    SecretKeySelector,
+)
+
+from provider_gcp._tokens import Identity, digest
+from provider_gcp.auth_federation import WorkloadIdentityFederation
+from provider_gcp.auth_workload import GeneratorWorkloadIdentity, WorkloadIdentity
+
+
+class Method(Protocol):
+    """One way to log in."""
+
+    def prepare(self, ctx: Context[Any], project: str, /) -> Identity:
+        """Read what is needed; `project` is where the cluster is when the method itself does not say."""
+
+
+class SecretRef(Block):
+    """A service account's key (JSON) in a Secret."""
+
+    secret_access_key_secret_ref: SecretKeySelector = Field(
+        description="The key file, as Google hands it out."
+    )
+
+    def prepare(self, ctx: Context[Any], _project: str, /) -> Identity:
+        """The key."""
+        from provider_gcp import _google
+        from provider_gcp._http import Http
+
+        field = "spec.auth.secretRef.secretAccessKeySecretRef"
+        content = ctx.auth.secret_text(self.secret_access_key_secret_ref)
+        info = parse_key(content, field=field)
+        credentials = _google.service_account(info, field=field)
+        http = Http(ctx)
+        return Identity(
+            ("key", digest(content)),
+            lambda: _google.fetch(credentials, http, what=f"the key of {info['client_email']}"),
+            str(info.get("quota_project_id") or ""),
+        )
+
+
+class DefaultCredentials:
+    """Application Default Credentials: what the provider itself runs with."""
+
+    def prepare(self, ctx: Context[Any], _project: str, /) -> Identity:
+        """The credentials that google-auth finds; looked for once per provider."""
+        from google.auth import default, exceptions
+
+        from provider_gcp import _google
+        from provider_gcp._http import Http
+
+        def find() -> Any:
+            try:
+                found, _ = default(scopes=[_google.SCOPE], request=Http(ctx))
+            except exceptions.DefaultCredentialsError:
+                raise CredentialsError(
+                    "The provider has no Application Default Credentials: name a method under auth, or run it with"
+                    " workload identity or GOOGLE_APPLICATION_CREDENTIALS"
+                ) from None
+            except (exceptions.GoogleAuthError, ValueError, OSError) as error:
+                raise CredentialsError(
+                    f"The provider's Application Default Credentials can't be used ({type(error).__name__})"
+                ) from None
+            return found
+
+        credentials, http = ctx.shared("gcp-default-credentials", find), Http(ctx)
+        return Identity(
+            ("default",),
+            lambda: _google.fetch(credentials, http, what="the provider's Application Default Credentials"),
+            str(getattr(credentials, "quota_project_id", None) or ""),
+        )
+
+
+class GcpAuth(OneOf):
+    """How a store logs in: at most one of the methods."""
+
+    required: ClassVar[bool] = False
+
+    secret_ref: SecretRef | None = Field(None, description="A service account's key.")
+    workload_identity: WorkloadIdentity | None = Field(None, description="GKE workload identity.")
+    workload_identity_federation: WorkloadIdentityFederation | None = Field(
+        None, description="Workload identity federation: Kubernetes, AWS or others."
+    )
+
+    def method(self) -> Method:
+        """The one that is given, else the default credentials."""
+        chosen: Method | None = self.chosen
+        return chosen or DefaultCredentials()
+
+
+class GcrAuth(GcpAuth):
+    """How a generator logs in: at most one of the methods."""
+
+    workload_identity: GeneratorWorkloadIdentity | None = Field(None, description="GKE workload identity.")
+
+
+def parse_key(content: str, *, field: str) -> dict[str, Any]:
+    """A service account's key. Raises InvalidSpecError naming `field`."""
+    from urllib.parse import urlsplit
+
+    try:
+        info = json.loads(content)
+    except ValueError:
+        info = None
+    if not isinstance(info, dict) or info.get("type") != "service_account":
+        raise InvalidSpecError(
+            f"{field}: the Secret's key holds no service account key (JSON with type: service_account)"
+        )
+    missing = [
+        name for name in ("client_email", "private_key", "token_uri") if not isinstance(info.get(name), str)
+    ]
+    if missing:
+        raise InvalidSpecError(f"{field}: the service account key lacks {', '.join(missing)}")
+    uri = urlsplit(info["token_uri"])
+    host = uri.hostname or ""
+    if uri.scheme != "https" or not (host == "accounts.google.com" or host.endswith(".googleapis.com")):
+        raise InvalidSpecError(f"{field}: token_uri of the service account key is no address of Google's")
+    return info
