@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import grpc
 
 from provider_common._wire.calls import Call
 from provider_common.context import remaining
-from provider_common.errors import DeadlineError, InvalidSpecError, ProviderError
+from provider_common.errors import InvalidSpecError, ProviderError
 from provider_common.faults import Fault
 
 _CODES = {
@@ -21,6 +22,8 @@ _CODES = {
     "RESOURCE_EXHAUSTED": "RATE_LIMITED",
     "DEADLINE_EXCEEDED": "DEADLINE",
 }
+_SLICE = 0.05
+"""Seconds after which a waiting call looks whether its caller is still there."""
 _RETRYABLE = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "ABORTED"})
 
 
@@ -49,8 +52,8 @@ def carry_out(fault: Fault | None, call: Call) -> int:
 
 
 def _wait(seconds: float) -> None:
-    left = remaining()
-    # An event that nobody sets: the thread is held as a backend that does not answer would hold it.
-    threading.Event().wait(min(seconds, left))
-    if seconds >= left:
-        raise DeadlineError("The time that the caller gave is over")
+    """Hold the thread, as a backend that does not answer would. A caller who has gone, or whose time is over, ends it."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        # An event that nobody sets: a sleep that a debugger and a signal can break.
+        threading.Event().wait(min(left, remaining(), _SLICE))
