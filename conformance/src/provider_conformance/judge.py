@@ -205,7 +205,7 @@ class StoreJudge(_Subject):
     def full_store(self, asker: Asker | None = None) -> pb.StoreContext:
         """The full store of EXT-1, whatever the dialect."""
         who = asker or self.me
-        cluster = who.kind.startswith("Cluster")
+        cluster = who.kind in {"ClusterSecretStore", "ClusterProvider"}
         spec = pb.SecretStoreSpec(
             refresh_interval="1h",
             gating_policy="Enabled",
