@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -173,6 +175,25 @@ def test_hanging_ends_with_the_callers_deadline(harness: ProviderHarness) -> Non
     assert harness.get_secret(other, "b") == b"2"
 
 
+def test_a_caller_who_goes_away_frees_what_hangs(harness: ProviderHarness) -> None:
+    """Twice as many cancelled calls as the server has threads, and it still serves the same store."""
+    store = store_with(harness, {"keys": ["a"], "hang": True})
+    request = secretstore_pb2.GetSecretRequest(
+        remote_ref=secretstore_pb2.ExternalSecretDataRemoteRef(key="a"), **harness._common(store)
+    )
+    rpc = harness.channel.unary_unary(
+        "/provider.v1.SecretStoreProvider/GetSecret",
+        request_serializer=secretstore_pb2.GetSecretRequest.SerializeToString,
+        response_deserializer=secretstore_pb2.GetSecretResponse.FromString,
+    )
+    for _ in range(8):
+        pending = [rpc.future(request, timeout=600) for _ in range(32)]
+        for call in pending:
+            call.cancel()
+
+    assert _eventually(lambda: harness.get_secret(store, "b")) == b"2"
+
+
 def test_a_wrong_contract_version_can_be_claimed(harness: ProviderHarness) -> None:
     """The answer is right, its metadata lies: a core has to notice."""
     store = store_with(harness, {"contractVersion": "9.0"})
@@ -309,6 +330,18 @@ def test_a_generators_fault_has_no_keys() -> None:
     """Generate asks for nothing by name."""
     with pytest.raises(InvalidSpecError, match=r"spec\.faults\[0\]\.keys: is not a field"):
         FakeGeneratorSpec.parse({"faults": [{"status": "UNKNOWN", "keys": ["a"]}]}, where="Fake a/b")
+
+
+def _eventually(call: Callable[[], bytes]) -> bytes:
+    """The answer, as soon as the server has noticed who is gone: long before the 30 s that a call may last."""
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            return call()
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED or time.monotonic() > deadline:
+                raise
+            threading.Event().wait(0.05)
 
 
 def _fails(harness: ProviderHarness, store: StoreHandle) -> bool:

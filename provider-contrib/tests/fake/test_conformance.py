@@ -1,0 +1,128 @@
+"""Fake judged by the conformance suite, as a process of its own. Its faults play the backend that misbehaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from provider_conformance.suite import EveryConformance
+from provider_conformance.target import (
+    Existing,
+    Faults,
+    GeneratorTarget,
+    Hang,
+    Limits,
+    Obj,
+    StoreTarget,
+    Target,
+)
+
+from .served import Served
+
+STORES = "provider.secretstore.external-secrets.io/v2alpha1"
+GENERATORS = "provider.generator.external-secrets.io/v2alpha1"
+DATA = [
+    {"key": "versioned", "value": "the first", "version": "1"},
+    {"key": "versioned", "value": "the second", "version": "2"},
+    {"key": "versioned", "value": "the current"},
+    {"key": "fixture", "value": "was here before"},
+    {"key": "fault/oversize", "value": "to be padded"},
+]
+FAULTS: list[dict[str, Any]] = [
+    {"keys": ["fault/timeout", "fault/unavailable"], "status": "UNAVAILABLE"},
+    {"keys": ["fault/denied"], "status": "PERMISSION_DENIED"},
+    {"keys": ["fault/unauthenticated"], "status": "UNAUTHENTICATED"},
+    {"keys": ["fault/rate"], "status": "RESOURCE_EXHAUSTED", "retryAfterMilliseconds": 2000},
+    {"keys": ["fault/bug"], "status": "INTERNAL"},
+    {"keys": ["fault/oversize"], "answerBytes": 5_000_000},
+    {"keys": ["fault/hang"], "hang": True},
+]
+
+
+def fake(api_version: str, namespace: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": api_version,
+        "kind": "Fake",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+
+
+MANIFESTS = [
+    fake(STORES, "team-a", "main", {"data": DATA, "faults": FAULTS}),
+    fake(STORES, "team-b", "main", {"data": [{"key": "fixture", "value": "of another team"}]}),
+    fake(STORES, "team-a", "nonsense", {"data": [{"key": "", "value": ""}]}),
+    fake(GENERATORS, "team-a", "fixed", {"data": {"user": "app", "pin": "1234"}}),
+    fake(GENERATORS, "team-b", "fixed", {"data": {"user": "other"}}),
+    fake(GENERATORS, "team-a", "nonsense", {"data": {"user": 1}}),
+]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("fake")
+    manifests = folder / "manifests"
+    manifests.mkdir()
+    (manifests / "fakes.yaml").write_text(yaml.safe_dump_all(MANIFESTS))
+    running = Served(folder, manifests)
+    running.start()
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def target(served: Served) -> Target:
+    store = StoreTarget(
+        name="fake",
+        api_version=STORES,
+        kind="Fake",
+        object="main",
+        namespace="team-a",
+        seed="push",
+        keys=(
+            Existing("versioned", b"the first", version="1"),
+            Existing("versioned", b"the second", version="2"),
+            Existing("versioned", b"the current"),
+            Existing("fixture", b"was here before"),
+        ),
+        limits=Limits(missing_property="NOT_FOUND"),
+        faults=Faults(
+            timeout="fault/timeout",
+            unavailable="fault/unavailable",
+            denied="fault/denied",
+            unauthenticated="fault/unauthenticated",
+            rate_limited="fault/rate",
+            bug="fault/bug",
+            oversize="fault/oversize",
+            hang=Hang("fault/hang", 30),
+        ),
+        second=Obj("main", "team-b"),
+        foreign=Obj("main", "team-b"),
+        invalid=Obj("nonsense", "team-a"),
+    )
+    generator = GeneratorTarget(
+        name="fake",
+        api_version=GENERATORS,
+        kind="Fake",
+        object="fixed",
+        namespace="team-a",
+        fixed=True,
+        foreign=Obj("fixed", "team-b"),
+        invalid=Obj("nonsense", "team-a"),
+    )
+    return Target(
+        name="provider-contrib",
+        endpoint=served.endpoint,
+        tls=served.tls,
+        stores=(store,),
+        generators=(generator,),
+        metrics_url=f"http://127.0.0.1:{served.http_port}/metrics",
+        health_url=f"http://127.0.0.1:{served.http_port}/healthz",
+        process=served,
+    )
+
+
+class TestConformance(EveryConformance):
+    """Every check of the suite."""
