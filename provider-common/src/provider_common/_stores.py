@@ -56,7 +56,7 @@ class Place:
     """Of `store`, so that it need not be compared field by field."""
     retry: RetrySettings = field(default_factory=RetrySettings)
     family: tuple[Hashable, ...] = field(init=False, repr=False)
-    """Everything but the versions: of one family, one store is open at a time."""
+    """Everything but the versions, and but the caller where the spec makes the store depend on him."""
 
     @property
     def title(self) -> str:
@@ -65,7 +65,6 @@ class Place:
 
     def __post_init__(self) -> None:
         scope = self.scope
-        caller = scope.source_namespace if getattr(self.kind.cls, "depends_on_caller", False) else NOT_FOR_YOU
         store = (
             (self.store.api_version, self.store.kind, self.store.namespace, self.store.name)
             if self.store
@@ -78,7 +77,6 @@ class Place:
             scope.store_kind,
             scope.cluster_scoped,
             scope.credentials_namespace,
-            caller,
             store,
         )
         object.__setattr__(self, "family", family)
@@ -135,6 +133,8 @@ class OpenStore:
 
     store: ProviderV2[Any]
     auth: AuthResolver = field(repr=False)
+    family: tuple[Hashable, ...] = field(repr=False)
+    """Of one family, one store is open at a time."""
     version: tuple[Hashable, ...] = field(repr=False)
     reads: ReadWindow = field(repr=False)
     checked: float
@@ -209,17 +209,18 @@ class OpenStores:
 
     def ready(self, place: Place) -> OpenStore | None:
         """The open store of `place` if it can be used without waiting for anything, taken into use; else None."""
-        return self._take(place.family, self._version(place, self._configs.get(place)), self._check_after)
+        parsed = self._configs.get(place)
+        return self._take(_family(place, parsed), self._version(place, parsed), self._check_after)
 
     def acquire(self, place: Place) -> OpenStore:
         """The open store of `place`, opened or checked first where needed, taken into use.
 
         Raises what opening raises; one caller opens, the others of the family wait.
         """
-        family = place.family
         max_age = self._check_after
         while True:
-            version = self._version(place, self._configs.get(place))
+            parsed = self._configs.get(place)
+            family, version = _family(place, parsed), self._version(place, parsed)
             entry = self._take(family, version, max_age)
             if entry is not None:
                 return entry
@@ -269,7 +270,7 @@ class OpenStores:
         if self._clock() - entry.checked < _RECHECK_SOON:
             return False
         entry.checked = float("-inf")
-        self._check(place.family, entry)
+        self._check(entry.family, entry)
         return entry.retired
 
     def sweep(self) -> None:
@@ -362,7 +363,7 @@ class OpenStores:
         self, place: Place, family: tuple[Hashable, ...], version: tuple[Hashable, ...], opening: _Opening
     ) -> None:
         try:
-            entry = self._make(place, version)
+            entry = self._make(place, family, version)
         except BaseException as error:
             keep = isinstance(error, PermanentError) and self._read_window > 0
             opening.error = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
@@ -387,7 +388,9 @@ class OpenStores:
         for closing in unused:
             self._close(closing)
 
-    def _make(self, place: Place, version: tuple[Hashable, ...]) -> OpenStore:
+    def _make(
+        self, place: Place, family: tuple[Hashable, ...], version: tuple[Hashable, ...]
+    ) -> OpenStore:
         parsed = self._configs.get(place)
         auth = AuthResolver(self._kube, scope=place.scope, spec=parsed.spec, tokens=self._tokens)
         kind: StoreKind = place.kind
@@ -395,7 +398,8 @@ class OpenStores:
         now = self._clock()
         store = kind.cls.open(context)
         self.opened += 1
-        return OpenStore(store, auth, version, ReadWindow(self._read_window, clock=self._clock), now, now)
+        reads = ReadWindow(self._read_window, clock=self._clock)
+        return OpenStore(store, auth, family, version, reads, now, now)
 
     def _retire(self, family: tuple[Hashable, ...], entry: OpenStore) -> bool:
         """Take `entry` out (the lock is held). True when nobody uses it, and the caller has to close it."""
@@ -414,6 +418,11 @@ class OpenStores:
             _log.warning("closing a %s failed: %s", type(entry.store).__name__, type(error).__name__)
 
 
+def _family(place: Place, parsed: Parsed) -> tuple[Hashable, ...]:
+    caller = place.scope.source_namespace if place.kind.cls.depends_on_caller(parsed.spec) else NOT_FOR_YOU
+    return (*place.family, caller)
+
+
 def make_context(
     place: Place,
     parsed: Parsed,
@@ -422,8 +431,8 @@ def make_context(
     shared: SharedObjects,
     calls: ApiCallCounter | None,
 ) -> Context[Any]:
-    """What an author gets for `place`. A store that did not declare `depends_on_caller` is not told the caller."""
-    told = place.kind.role == "generator" or place.kind.cls.depends_on_caller
+    """What an author gets for `place`. A store that does not say `depends_on_caller` is not told the caller."""
+    told = place.kind.role == "generator" or place.kind.cls.depends_on_caller(parsed.spec)
     return Context(
         spec=parsed.spec,
         auth=auth,

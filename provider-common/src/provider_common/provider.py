@@ -29,14 +29,18 @@ class ProviderV2(ABC, Generic[SpecT]):
     spec: ClassVar[type[Spec]]
     """The model in `ProviderV2[Model]`."""
 
-    depends_on_caller: ClassVar[bool] = False
-    """True when what `open` makes depends on `ctx.source_namespace`: one store per caller's namespace is kept then."""
-
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         model = spec_type(cls, ProviderV2)
         if model is not None:
             cls.spec = model
+
+    @classmethod
+    def depends_on_caller(cls, spec: SpecT) -> bool:  # noqa: ARG003 - for those who decide by it
+        """True when what `open` makes of `spec` depends on `ctx.source_namespace`: one store per caller's namespace is
+        kept then. By default one store serves them all.
+        """
+        return False
 
     @classmethod
     @abstractmethod

@@ -63,6 +63,8 @@ class PushData:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict, repr=False)
     metadata: bytes = field(default=b"", repr=False)
+    source_namespace: str = ""
+    """Namespace of the PushSecret: what its metadata names is there."""
 
     def value(self) -> bytes:
         """The bytes to write: one key's value, or the whole Secret as a JSON object of texts with sorted keys.

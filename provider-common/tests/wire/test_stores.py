@@ -2,11 +2,11 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import pytest
-from provider_common import MissingReferenceError, SharedObjects
+from provider_common import Context, MissingReferenceError, ProviderV2, RemoteRef, SharedObjects, Spec
 from provider_common.testing import ProviderHarness, StoreHandle
 from provider_proto.provider.v1 import secretstore_pb2 as pb
 
@@ -207,6 +207,50 @@ def test_a_store_is_not_told_the_caller_unless_it_says_that_it_depends_on_it(har
     context: Any = entry.store._ctx
     with pytest.raises(RuntimeError, match="depends_on_caller"):
         _ = context.source_namespace
+
+
+class TaggedSpec(Spec):
+    """A store that may tell its backend who asks."""
+
+    kind = "Tagged"
+    tagged: bool = False
+
+
+class Tagged(ProviderV2[TaggedSpec]):
+    """Answers the caller that it was opened for."""
+
+    def __init__(self, caller: str) -> None:
+        self._caller = caller
+
+    @classmethod
+    def depends_on_caller(cls, spec: TaggedSpec) -> bool:
+        return spec.tagged
+
+    @classmethod
+    def open(cls, ctx: Context[TaggedSpec]) -> Self:
+        return cls(ctx.source_namespace if ctx.spec.tagged else "anybody")
+
+    def get_secret(self, ref: RemoteRef) -> bytes:
+        return self._caller.encode()
+
+
+@pytest.mark.parametrize(
+    ("tagged", "answers", "opened"),
+    [(True, [b"team-a", b"team-b"], 2), (False, [b"anybody", b"anybody"], 1)],
+    ids=["depends", "does not depend"],
+)
+def test_the_spec_decides_whether_there_is_one_store_per_caller(
+    tagged: bool, answers: list[bytes], opened: int
+) -> None:
+    """Only where the backend is told who asks; elsewhere fifty namespaces share one login."""
+    with ProviderHarness(Tagged) as harness:
+        store = harness.cluster_store("infra", {"tagged": tagged}, caller="")
+        seen = [
+            harness.get_secret(replace(store, source_namespace=caller), "whoami")
+            for caller in ("team-a", "team-b", "team-a", "team-b")
+        ]
+        assert seen == answers * 2
+        assert harness.server._stores.opened == opened
 
 
 def test_retry_settings_and_the_whole_store_reach_the_author(harness, acme, acme_spec) -> None:

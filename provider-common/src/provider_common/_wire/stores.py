@@ -115,6 +115,7 @@ class SecretStoreServicer:
             labels=dict(request.secret_labels),
             annotations=dict(request.secret_annotations),
             metadata=wanted.metadata,
+            source_namespace=request.source_namespace,
         )
         self._fault(place, "PushSecret", data.remote_key, call)
         self._write(place, lambda entry: entry.store.push_secret(data))
