@@ -21,11 +21,19 @@ from typing import Any
 from provider_common._reads import ReadWindow
 from provider_common.auth import AuthResolver, Scope, TokenCache
 from provider_common.catalog import Kind, StoreKind
-from provider_common.context import NOT_FOR_YOU, ApiCallCounter, Context, SharedObjects, remaining
+from provider_common.context import (
+    LONGEST_CALL,
+    NOT_FOR_YOU,
+    ApiCallCounter,
+    Context,
+    SharedObjects,
+    remaining,
+)
 from provider_common.errors import (
     AccessDeniedError,
     DeadlineError,
     MissingReferenceError,
+    NoSecretError,
     PermanentError,
     TemporaryError,
 )
@@ -41,6 +49,12 @@ CHECK_AFTER = 10.0
 
 _RECHECK_SOON = 1.0
 """Seconds between two checks when one could not be made, or when the backend keeps refusing."""
+
+_LONGEST_NEGATIVE = 1.0
+"""Seconds for which an open that failed for good is not tried again."""
+
+_MOST_PARSED = 10_000
+"""Specs kept parsed; objects that are gone are among them until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +137,8 @@ class Configs:
             parsed = Parsed(found, parsed.spec, digest)
         else:
             parsed = Parsed(found, kind.spec.parse(found.spec, where=place.title), digest)
+        if len(self._parsed) >= _MOST_PARSED:
+            self._parsed.clear()
         self._parsed[key] = parsed
         return parsed
 
@@ -148,9 +164,11 @@ class OpenStore:
 class _Opening:
     """An open that is under way; the others of the family wait for it. `error` is kept for a while when permanent."""
 
+    version: tuple[Hashable, ...]
+    gives_up: float
+    """Nobody waits for it from then on: a login that hangs must not close the store for ever."""
     done: threading.Event = field(default_factory=threading.Event)
     error: Exception | None = None
-    version: tuple[Hashable, ...] = ()
     expires: float = 0.0
 
 
@@ -184,6 +202,7 @@ class OpenStores:
         self._lock = threading.Lock()
         self._open: OrderedDict[tuple[Hashable, ...], OpenStore] = OrderedDict()
         self._opening: dict[tuple[Hashable, ...], _Opening] = {}
+        self._shut = False
         self.opened = 0
         self.closed = 0
         # Reads of stores that are closed by now; the window of an open store counts for itself.
@@ -196,12 +215,14 @@ class OpenStores:
     @property
     def read_hits(self) -> int:
         """Reads answered without a backend call of their own."""
-        return self._past_hits + sum(entry.reads.hits for entry in tuple(self._open.values()))
+        with self._lock:  # a store that is retired meanwhile would be missed, and a counter must not fall
+            return self._past_hits + sum(entry.reads.hits for entry in self._open.values())
 
     @property
     def read_misses(self) -> int:
         """Reads that cost a backend call."""
-        return self._past_misses + sum(entry.reads.misses for entry in tuple(self._open.values()))
+        with self._lock:
+            return self._past_misses + sum(entry.reads.misses for entry in self._open.values())
 
     def config(self, place: Place) -> Parsed:
         """The configuration object of `place`; raises as `Configs.get`."""
@@ -229,7 +250,9 @@ class OpenStores:
             if entry is not None and entry.version == version:
                 self._check(family, entry)
             else:
-                self._open_once(place, family, version)
+                opened = self._open_once(place, family, version)
+                if opened is not None:
+                    return opened
             # Checked or opened a moment ago: good enough for this call, however short the interval is.
             max_age = float("inf")
 
@@ -267,11 +290,20 @@ class OpenStores:
         """The backend refused the credentials of `entry`: look at once whether they changed. True when they did, and a
         call may be tried again with the store that `acquire` then opens.
         """
-        if self._clock() - entry.checked < _RECHECK_SOON:
-            return False
+        if entry.retired or self._clock() - entry.checked < _RECHECK_SOON:
+            return entry.retired  # another call that was refused may have looked already
         entry.checked = float("-inf")
         self._check(entry.family, entry)
         return entry.retired
+
+    def written(self, entry: OpenStore) -> None:
+        """Something was written through `entry`: forget what was read, also by other stores of its class. They may lead to the
+        same place in the backend by another reference.
+        """
+        with self._lock:
+            entries = [each for each in self._open.values() if type(each.store) is type(entry.store)]
+        for each in (entry, *entries):
+            each.reads.clear()
 
     def sweep(self) -> None:
         """Close what has been idle for too long, and drop values past their window. Called now and then."""
@@ -294,8 +326,9 @@ class OpenStores:
             entry.reads.sweep()
 
     def close(self) -> None:
-        """Close every store; those in use are closed by their last user."""
+        """Close every store; those in use, or still being opened, are closed by their last user."""
         with self._lock:
+            self._shut = True
             entries = list(self._open.items())
             for family, entry in entries:
                 self._retire(family, entry)
@@ -332,23 +365,22 @@ class OpenStores:
         finally:
             entry.checking.release()
 
-    def _open_once(self, place: Place, family: tuple[Hashable, ...], version: tuple[Hashable, ...]) -> None:
+    def _open_once(
+        self, place: Place, family: tuple[Hashable, ...], version: tuple[Hashable, ...]
+    ) -> OpenStore | None:
+        """Open the store of `place` and take it into use; None when another call was opening it, and has ended."""
+        now = self._clock()
         with self._lock:
             opening = self._opening.get(family)
             if opening is not None and opening.done.is_set():
-                if (
-                    opening.error is not None
-                    and opening.version == version
-                    and self._clock() < opening.expires
-                ):
+                if opening.error is not None and opening.version == version and now < opening.expires:
                     raise opening.error.with_traceback(None)
                 opening = None
-            leads = opening is None
-            if opening is None:
-                opening = self._opening[family] = _Opening(version=version)
+            leads = opening is None or now >= opening.gives_up
+            if opening is None or leads:
+                opening = self._opening[family] = _Opening(version, now + LONGEST_CALL)
         if leads:
-            self._lead_open(place, family, version, opening)
-            return
+            return self._lead_open(place, family, opening)
         if not opening.done.wait(remaining()):
             raise DeadlineError(f"The time that the caller gave is over; {place.title} is still being opened")
         # A follower of another version, or of a leader whose own time was over, simply goes round again.
@@ -358,48 +390,57 @@ class OpenStores:
             and not isinstance(opening.error, DeadlineError)
         ):
             raise opening.error.with_traceback(None)
+        return None
 
-    def _lead_open(
-        self, place: Place, family: tuple[Hashable, ...], version: tuple[Hashable, ...], opening: _Opening
-    ) -> None:
+    def _lead_open(self, place: Place, family: tuple[Hashable, ...], opening: _Opening) -> OpenStore:
         try:
-            entry = self._make(place, family, version)
+            entry = self._make(place)
         except BaseException as error:
             keep = isinstance(error, PermanentError) and self._read_window > 0
             opening.error = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
-            opening.expires = self._clock() + min(self._read_window, 1.0) if keep else 0.0
+            opening.expires = self._clock() + min(self._read_window, _LONGEST_NEGATIVE) if keep else 0.0
             with self._lock:
-                if not keep:
-                    self._opening.pop(family, None)
+                if not keep and self._opening.get(family) is opening:
+                    del self._opening[family]
             opening.done.set()
             raise
         unused: list[OpenStore] = []
         with self._lock:
-            old = self._open.get(family)
+            # Not the family that the call asked for: the spec may have changed since, and with it who may share the store.
+            old = self._open.get(entry.family)
             if old is not None:
-                unused += [old] if self._retire(family, old) else []
-            self._open[family] = entry
-            while len(self._open) > self._max_stores:
+                unused += [old] if self._retire(entry.family, old) else []
+            # In use from the start: whatever pushes it out, the call that opened it can work with it.
+            self._open[entry.family] = entry
+            while len(self._open) > self._max_stores or (self._shut and self._open):
                 oldest = next(iter(self._open))
                 evicted = self._open[oldest]
                 unused += [evicted] if self._retire(oldest, evicted) else []
-            self._opening.pop(family, None)
+            if self._opening.get(family) is opening:
+                del self._opening[family]
         opening.done.set()
         for closing in unused:
             self._close(closing)
+        return entry
 
-    def _make(
-        self, place: Place, family: tuple[Hashable, ...], version: tuple[Hashable, ...]
-    ) -> OpenStore:
+    def _make(self, place: Place) -> OpenStore:
         parsed = self._configs.get(place)
         auth = AuthResolver(self._kube, scope=place.scope, spec=parsed.spec, tokens=self._tokens)
         kind: StoreKind = place.kind
         context = make_context(place, parsed, auth, shared=self._shared, calls=self._calls)
         now = self._clock()
-        store = kind.cls.open(context)
+        remaining()  # what can't end in time is not begun
+        try:
+            store = kind.cls.open(context)
+        except NoSecretError as error:
+            # A core would take it for the secret that it asked for, and delete the user's copy.
+            raise MissingReferenceError(
+                f"{place.title} can't be opened: {error.message}", details=error.details
+            ) from None
         self.opened += 1
         reads = ReadWindow(self._read_window, clock=self._clock)
-        return OpenStore(store, auth, family, version, reads, now, now)
+        version = self._version(place, parsed)
+        return OpenStore(store, auth, _family(place, parsed), version, reads, now, now, users=1)
 
     def _retire(self, family: tuple[Hashable, ...], entry: OpenStore) -> bool:
         """Take `entry` out (the lock is held). True when nobody uses it, and the caller has to close it."""

@@ -14,10 +14,12 @@ from provider_common._wire.faulty import carry_out
 from provider_common._wire.places import Places
 from provider_common._wire.statuses import BugError
 from provider_common.catalog import Catalog
+from provider_common.context import remaining
 from provider_common.errors import (
     AccessDeniedError,
     CredentialsError,
     InvalidRequestError,
+    MissingReferenceError,
     NoSecretError,
     PermanentError,
     UnknownNamespaceError,
@@ -54,19 +56,14 @@ class SecretStoreServicer:
         """One value: a whole secret, or a property of it."""
         ref, place = self._remote_ref(request), self._place(request)
         padding = self._fault(place, "GetSecret", ref.key, call)
-        store, value = self._read(place, ref)
-        if ref.property:
-            value = store.select(ref, value)
+        value = self._read(place, ref, _value)
         return pb.GetSecretResponse(value=value.ljust(padding, b"x") if padding else value)
 
     def get_secret_map(self, request: pb.GetSecretMapRequest, call: Call) -> pb.GetSecretMapResponse:
         """One secret, or a property of it, as a map."""
         ref, place = self._remote_ref(request), self._place(request)
         padding = self._fault(place, "GetSecretMap", ref.key, call)
-        store, value = self._read(place, ref)
-        if ref.property:
-            value = store.select(ref, value)
-        return pb.GetSecretMapResponse(secrets=_padded(store.to_map(ref, value), padding))
+        return pb.GetSecretMapResponse(secrets=_padded(self._read(place, ref, _members), padding))
 
     def get_all_secrets(self, request: pb.GetAllSecretsRequest, call: Call) -> pb.GetAllSecretsResponse:
         """What a find selects."""
@@ -118,7 +115,15 @@ class SecretStoreServicer:
             source_namespace=request.source_namespace,
         )
         self._fault(place, "PushSecret", data.remote_key, call)
-        self._write(place, lambda entry: entry.store.push_secret(data))
+
+        def push(entry: OpenStore) -> None:
+            try:
+                entry.store.push_secret(data)
+            except NoSecretError as error:
+                # Only a read may say NOT_FOUND.
+                raise MissingReferenceError(error.message, details=error.details) from None
+
+        self._write(place, push)
         return pb.PushSecretResponse()
 
     def delete_secret(self, request: pb.DeleteSecretRequest, call: Call) -> pb.DeleteSecretResponse:
@@ -151,16 +156,22 @@ class SecretStoreServicer:
     def validate(self, request: pb.ValidateRequest, call: Call) -> pb.ValidateResponse:
         """Whether the store can work. One that can't be opened is a status; one whose check fails is an answer."""
         place = self._place(request, validating=True)
+        opened = False
+
+        def check(entry: OpenStore) -> pb.ValidateResponse:
+            nonlocal opened
+            opened = True
+            return pb.ValidateResponse(valid=True, warnings=entry.store.validate())
+
         try:
             self._fault(place, "Validate", place.name, call)
-            with self._admission.slot(place.family, place.title), self._stores.use(place) as entry:
-                try:
-                    return pb.ValidateResponse(valid=True, warnings=entry.store.validate())
-                except PermanentError as error:
-                    self._stores.refused(place, entry)
-                    return pb.ValidateResponse(valid=False, error=error.message)
+            return self._use(place, check)
         except UnknownNamespaceError as error:
             return pb.ValidateResponse(valid=True, warnings=[f"not checked: {error.message}"])
+        except PermanentError as error:
+            if not opened or isinstance(error, BugError):
+                raise
+            return pb.ValidateResponse(valid=False, error=error.message)
 
     def capabilities(self, request: pb.CapabilitiesRequest, call: Call) -> pb.CapabilitiesResponse:
         """What a kind can do, by its name alone."""
@@ -197,21 +208,24 @@ class SecretStoreServicer:
             raise InvalidRequestError("remote_ref.remote_key is required: give remoteRef.remoteKey a name")
         return PushRemoteRef(request.remote_ref.remote_key, request.remote_ref.property)
 
-    def _read(self, place: Place, ref: RemoteRef) -> tuple[_Store, bytes]:
-        """The store, and the whole object that `ref` names: from the window when it is there, which waits for nothing."""
+    def _read(self, place: Place, ref: RemoteRef, shape: Callable[[_Store, RemoteRef, bytes], T]) -> T:
+        """What `shape` makes of the whole object that `ref` names: from the window when it is there, which waits for
+        nothing.
+        """
         key = (ref.key, ref.version, ref.metadata_policy)
         entry = self._stores.ready(place)
         if entry is not None:
             try:
                 kept = entry.reads.peek(key)
+                if kept is not None:
+                    return shape(entry.store, ref, kept)
             finally:
                 self._stores.release(entry)
-            if kept is not None:
-                return entry.store, kept
         whole = RemoteRef(ref.key, ref.version, "", ref.metadata_policy)
 
-        def read(entry: OpenStore) -> tuple[_Store, bytes]:
-            return entry.store, entry.reads.get(key, lambda: entry.store.get_secret(whole))
+        def read(entry: OpenStore) -> T:
+            value = entry.reads.get(key, lambda: entry.store.get_secret(whole))
+            return shape(entry.store, ref, value)
 
         return self._use(place, read)
 
@@ -221,7 +235,7 @@ class SecretStoreServicer:
                 write(entry)
             finally:
                 # Also after a failure: nobody knows how far it got.
-                entry.reads.clear()
+                self._stores.written(entry)
 
         self._use(place, write_and_forget)
 
@@ -229,12 +243,14 @@ class SecretStoreServicer:
         """Let `use` work with the store of `place`, once more when its credentials turn out to have been replaced."""
         with self._admission.slot(place.family, place.title):
             with self._stores.use(place) as entry:
+                remaining()  # what can't end in time is not begun
                 try:
                     return use(entry)
                 except (CredentialsError, AccessDeniedError):
                     if not self._stores.refused(place, entry):
                         raise
             with self._stores.use(place) as entry:
+                remaining()
                 return use(entry)
 
     def _fault(self, place: Place, method: str, key: str, call: Call) -> int:
@@ -243,6 +259,14 @@ class SecretStoreServicer:
             return 0
         with self._admission.slot(place.family, place.title), self._stores.use(place) as entry:
             return carry_out(entry.store.fault(method, key), call)  # type: ignore[attr-defined]
+
+
+def _value(store: _Store, ref: RemoteRef, value: bytes) -> bytes:
+    return store.select(ref, value) if ref.property else value
+
+
+def _members(store: _Store, ref: RemoteRef, value: bytes) -> Mapping[str, bytes]:
+    return store.to_map(ref, _value(store, ref, value))
 
 
 def _padded(values: Mapping[str, bytes], size: int) -> Mapping[str, bytes]:

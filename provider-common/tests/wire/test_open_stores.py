@@ -1,0 +1,237 @@
+"""What goes wrong only when calls meet: opened, replaced, refused and closed at the same moment."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, ClassVar, Self
+
+import grpc
+import pytest
+from provider_common import (
+    AccessDeniedError,
+    DeadlineError,
+    MissingReferenceError,
+    NoSecretError,
+    ProviderV2,
+    RemoteRef,
+    SecretKeySelector,
+    Spec,
+)
+from provider_common._stores import Configs, OpenStores, Place
+from provider_common.auth import Scope, TokenCache
+from provider_common.catalog import Catalog
+from provider_common.context import SharedObjects, call_deadline
+from provider_common.testing import FakeKube, ProviderHarness
+
+
+class DoorSpec(Spec):
+    """A store whose opening a test holds back."""
+
+    kind: ClassVar = "Door"
+    key: SecretKeySelector | None = None
+
+
+class Door(ProviderV2[DoorSpec]):
+    """`before` runs in every open; `made` holds what was opened."""
+
+    before: ClassVar[Callable[[], None]] = staticmethod(lambda: None)
+    made: ClassVar[list["Door"]] = []
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    @classmethod
+    def open(cls, ctx) -> Self:
+        if ctx.spec.key is not None:
+            ctx.auth.secret_key(ctx.spec.key)
+        Door.before()
+        made = cls()
+        Door.made.append(made)
+        return made
+
+    def get_secret(self, ref: RemoteRef) -> bytes:
+        return b"value"
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture(autouse=True)
+def door():
+    Door.before = staticmethod(lambda: None)
+    Door.made = []
+    return Door
+
+
+@pytest.fixture
+def kube() -> FakeKube:
+    return FakeKube()
+
+
+@pytest.fixture
+def place(kube: FakeKube) -> Callable[..., Place]:
+    kind = next(iter(Catalog(Door)))
+
+    def make(name: str = "main", *, digest: bytes = b"", spec: dict[str, Any] | None = None) -> Place:
+        kube.add_object(
+            {
+                "apiVersion": kind.api_version,
+                "kind": kind.kind,
+                "metadata": {"name": name, "namespace": "team-a"},
+                "spec": spec or {},
+            }
+        )
+        scope = Scope("SecretStore", False, "team-a", "team-a", "team-a")
+        return Place(kind, "team-a", name, scope, store_digest=digest)
+
+    return make
+
+
+def stores(kube: FakeKube, **settings: Any) -> OpenStores:
+    return OpenStores(kube, tokens=TokenCache(), shared=SharedObjects(), **settings)
+
+
+def test_the_call_that_opens_a_store_works_with_it_though_another_pushes_it_out(kube, place) -> None:
+    """With room for none, a store lives exactly as long as the call that opened it."""
+    opened = stores(kube, max_stores=0)
+
+    with opened.use(place()) as entry:
+        assert entry.store.closed == 0
+
+    assert [door.closed for door in Door.made] == [1]
+
+
+def test_two_cores_that_disagree_about_a_store_both_get_on(kube, place) -> None:
+    """Each of their calls opens anew, and none of them goes round for ever."""
+    opened = stores(kube)
+    one, other = place(digest=b"1"), place(digest=b"2")
+
+    def use(which: Place) -> None:
+        with opened.use(which) as entry:
+            assert entry.store.closed == 0
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(use, [one, other] * 50))
+    opened.close()
+
+    assert [door.closed for door in Door.made] == [1] * len(Door.made)
+
+
+def test_a_store_that_was_still_being_opened_at_the_end_is_closed_too(kube, place) -> None:
+    """A drain may end before a login does; its token is given back all the same."""
+    opened = stores(kube)
+    Door.before = staticmethod(opened.close)
+
+    with opened.use(place()):
+        pass
+
+    assert len(opened) == 0
+    assert [door.closed for door in Door.made] == [1]
+
+
+def test_a_login_that_hangs_does_not_close_the_store_for_ever(kube, place) -> None:
+    """After the longest that a call may take, somebody else tries."""
+    now = [0.0]
+    opened = stores(kube, clock=lambda: now[0])
+    began, go = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        began.set()
+        go.wait(30)
+
+    Door.before = staticmethod(hang)
+    target = place()
+    with ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(opened.acquire, target)
+        assert began.wait(10)
+        Door.before = staticmethod(lambda: None)
+        with call_deadline(0.05), pytest.raises(DeadlineError, match="still being opened"):
+            opened.acquire(target)
+        now[0] = 30.0
+        opened.release(opened.acquire(target))
+        go.set()
+        opened.release(hanging.result())
+    opened.close()
+
+    assert [door.closed for door in Door.made] == [1, 1]
+
+
+def test_nothing_is_opened_when_the_time_is_over(kube, place) -> None:
+    target = place()
+    with call_deadline(0), pytest.raises(DeadlineError):
+        stores(kube).acquire(target)
+
+    assert Door.made == []
+
+
+def test_no_such_secret_while_opening_is_not_the_secret_that_was_asked_for(kube, place) -> None:
+    """A login that reads from the backend must not make a core delete the user's Secret."""
+
+    def fail() -> None:
+        raise NoSecretError("auth/role-id")
+
+    Door.before = staticmethod(fail)
+    with pytest.raises(MissingReferenceError, match=r"Door team-a/main can't be opened.*auth/role-id"):
+        stores(kube).acquire(place())
+
+
+def test_every_call_that_was_refused_together_tries_the_new_credential(kube, place) -> None:
+    """The first of them looks; the others must not be told that nothing changed."""
+    kube.add_secret("team-a", "token", {"value": b"one"})
+    target = place(spec={"key": {"name": "token", "key": "value"}})
+    now = [0.0]
+    opened = stores(kube, clock=lambda: now[0])
+    first, second = opened.acquire(target), opened.acquire(target)
+    kube.add_secret("team-a", "token", {"value": b"two"})
+    now[0] = 5.0
+
+    assert opened.refused(target, first)
+    assert opened.refused(target, second)
+
+
+def test_specs_of_objects_that_are_gone_do_not_pile_up(kube, place, monkeypatch) -> None:
+    monkeypatch.setattr("provider_common._stores._MOST_PARSED", 5)
+    configs = Configs(kube)
+    for i in range(50):
+        configs.get(place(f"s{i}"))
+
+    assert len(configs._parsed) <= 5
+
+
+def test_a_write_is_seen_by_reads_through_another_store_of_the_same_backend(
+    harness: ProviderHarness, acme, acme_spec
+) -> None:
+    """A PushSecret may go by a ClusterSecretStore, and the ExternalSecret by a SecretStore, to the same place."""
+    harness.server._stores._read_window = 600
+    harness.kube.add_secret("team-a", "token", {"value": b"t0ken"})
+    own = harness.add_store("team-a", acme_spec())
+    cluster = replace(own, store_ref_kind="ClusterSecretStore")
+    with harness.fails() as failure:
+        harness.get_secret(own, "new")
+    assert failure.code is grpc.StatusCode.NOT_FOUND
+
+    harness.push(cluster, "new", {"k": b"1"}, secret_key="k")
+    assert harness.get_secret(own, "new") == b"1"
+    harness.delete(cluster, "new")
+
+    with harness.fails() as failure:
+        harness.get_secret(own, "new")
+    assert failure.code is grpc.StatusCode.NOT_FOUND
+
+
+def test_kubernetes_that_refuses_to_show_a_credential_leaves_the_store_open(kube, place) -> None:
+    """It worked a moment ago; the next call asks again."""
+    kube.add_secret("team-a", "token", {"value": b"one"})
+    target = place(spec={"key": {"name": "token", "key": "value"}})
+    opened = stores(kube, check_after=0.0)
+    opened.release(opened.acquire(target))
+
+    def refuse(namespace: str, name: str) -> None:
+        raise AccessDeniedError("not for you")
+
+    (entry,) = opened._open.values()
+    entry.auth._kube.read_secret = refuse
+    opened.release(opened.acquire(target))
+
+    assert len(Door.made) == 1
