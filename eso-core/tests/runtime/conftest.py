@@ -102,9 +102,9 @@ class Passes:
     def __post_init__(self) -> None:
         self.syncer = Syncer(Output(self.folder.output), self.calls, Settings(), clock=lambda: self.now)
 
-    def run(self, trigger: Trigger = Trigger.SCHEDULE) -> Report:
+    def run(self, trigger: Trigger = Trigger.SCHEDULE, *, patient: bool = False) -> Report:
         with self.syncer.output.opened():
-            return self.syncer.run(load(self.folder.path), trigger)
+            return self.syncer.run(load(self.folder.path), trigger, patient=patient)
 
     def row(self, name: str = "app", **options: Any) -> Row:
         return next(row for row in self.run(**options).rows if row.name == name)

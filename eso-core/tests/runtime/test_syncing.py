@@ -190,6 +190,29 @@ def test_a_failure_is_tried_again_later_and_later(passes: Any, calls: Any) -> No
     assert (passes.syncer.next_at() - passes.now).total_seconds() == 30
 
 
+def test_a_pause_is_kept_when_others_are_due(passes: Any, folder: Any, calls: Any) -> None:
+    """A pass for one must not ask a backend for another that it told to wait. A change of the folder is another matter."""
+    folder.write(
+        "b.yaml", folder.external.replace("name: app", "name: limited").replace("key: k", "key: limited")
+    )
+    calls.secrets["limited"] = CallError("slow down", retryable=True, retry_after=60.0)
+    first = passes.run()
+    assert [row.ready for row in first.rows] == [True, False]
+    calls.secrets["limited"] = b"v"
+    passes.later(seconds=59)
+    asked = len(calls.asked)
+    assert passes.run(patient=True).rows[1] == first.rows[1]
+    assert len(calls.asked) == asked
+    passes.later(seconds=1)
+    assert passes.run(patient=True).ok is True
+
+    calls.secrets["limited"] = CallError("slow down", retryable=True, retry_after=60.0)
+    passes.later(hours=2)
+    assert passes.run().ok is False
+    calls.secrets["limited"] = b"v"
+    assert passes.run().ok is True
+
+
 def test_what_only_a_change_can_help_waits_for_the_next_refresh(passes: Any, folder: Any) -> None:
     """A wrong manifest is not asked about every second."""
     folder.write(

@@ -208,7 +208,8 @@ class Reconciler:
         if existing is None:
             message = "the backend does not have it, and there is no Secret (deletionPolicy Delete)"
             return Outcome("SecretDeleted", True, message, replace(status, managed=Managed()))
-        owned = existing.owner is not None and existing.owner.name == meta.name
+        owner = existing.owner
+        owned = owner is not None and (owner.kind, owner.name) == ("ExternalSecret", meta.name)
         if not owned and existing.meta.labels.get(CREATED_BY_LABEL) != owner_hash(meta.namespace, meta.name):
             raise SyncError(
                 f"spec.target: Secret {meta.namespace}/{existing.meta.name} is to be deleted by deletionPolicy Delete, but "

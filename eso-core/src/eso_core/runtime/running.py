@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import enum
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -22,8 +22,6 @@ from eso_core.runtime.kinds import installed, needed
 from eso_core.runtime.output import Output
 from eso_core.runtime.report import Report
 from eso_core.runtime.syncing import Progress, Syncer
-
-_log = logging.getLogger(__name__)
 
 _LOOK = 0.25
 """Seconds between two looks at the folder."""
@@ -95,6 +93,14 @@ def sync(job: Job, *, tls_dir: Path, redirects: Mapping[str, str]) -> Report:
         )
 
 
+class _Why(enum.Enum):
+    """Why waiting for the next pass is over."""
+
+    CHANGED = "changed"
+    DUE = "due"
+    ENDED = "ended"
+
+
 class Dev:
     """Passes by providers that are started for them."""
 
@@ -118,14 +124,15 @@ class Dev:
             closing(GrpcCalls(children, observer=job.observer)) as calls,
         ):
             syncer = Syncer(output, calls, job.settings, abort=calls.close)
-            trigger = job.trigger
+            trigger, why = job.trigger, _Why.CHANGED
             while True:
                 seen = signature(job.folder)
                 loaded = load(job.folder)
                 self._provide(loaded, output, children)
-                report = syncer.run(loaded, trigger, job.progress)
+                report = syncer.run(loaded, trigger, job.progress, patient=why is _Why.DUE)
                 shown(report)
-                if once or not self._wait(seen, syncer, children, stop):
+                why = _Why.ENDED if once else self._wait(seen, syncer, children, stop)
+                if why is _Why.ENDED:
                     return report
                 trigger = Trigger.SCHEDULE
 
@@ -138,15 +145,15 @@ class Dev:
             self._job.say(f"starting {', '.join(sorted(started))}")
         children.wait()
 
-    def _wait(self, seen: Signature, syncer: Syncer, children: Children, stop: threading.Event) -> bool:
-        """Return True when a pass is needed, False when `stop` is set."""
+    def _wait(self, seen: Signature, syncer: Syncer, children: Children, stop: threading.Event) -> _Why:
+        """Return when a pass is needed, or when `stop` is set."""
         while not stop.wait(_LOOK):
-            due = syncer.next_at()
-            if due is not None and due <= datetime.now(UTC):
-                return True
             if signature(self._job.folder) != seen:
-                return True
+                return _Why.CHANGED
             if not children.running():
                 self._job.say("a provider ended: starting it again")
-                return True
-        return False
+                return _Why.CHANGED
+            due = syncer.next_at()
+            if due is not None and due <= datetime.now(UTC):
+                return _Why.DUE
+        return _Why.ENDED

@@ -38,10 +38,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(slots=True)
 class _Schedule:
-    """When an ExternalSecret is to be looked at again, and how often in a row it failed."""
+    """When an ExternalSecret is to be looked at again, how often in a row it failed, and what was told last."""
 
     at: datetime | None = None
     failures: int = 0
+    row: Row | None = None
 
 
 @dataclass(slots=True)
@@ -66,9 +67,18 @@ class Syncer:
         return min((item.at for item in self._schedule.values() if item.at is not None), default=None)
 
     def run(
-        self, loaded: Loaded, trigger: Trigger = Trigger.SCHEDULE, progress: Progress | None = None
+        self,
+        loaded: Loaded,
+        trigger: Trigger = Trigger.SCHEDULE,
+        progress: Progress | None = None,
+        *,
+        patient: bool = False,
     ) -> Report:
-        """Reconcile everything in `loaded`. Raises only what is a defect, and OSError when the output can't be used at all."""
+        """Reconcile everything in `loaded`. Raises only what is a defect, and OSError when the output can't be used at all.
+
+        With `patient`, what failed is left alone until its pause is over. Without, it is tried again: somebody may have
+        changed what it failed for.
+        """
         self._health.next_pass()
         world = FolderWorld(loaded, self.output, self._health)
         notes = list(loaded.notes)
@@ -76,7 +86,7 @@ class Syncer:
         if loaded.whole:
             notes += self._collect(loaded)
             problems += self._clean_up(loaded, world)
-        rows = self._reconcile(loaded.external_secrets, world, trigger, progress)
+        rows = self._reconcile(loaded.external_secrets, world, trigger, progress, patient=patient)
         rows += [
             Row(item.namespace, item.name, "SecretSyncedError", False, item.message) for item in loaded.broken
         ]
@@ -92,6 +102,8 @@ class Syncer:
         world: FolderWorld,
         trigger: Trigger,
         progress: Progress | None,
+        *,
+        patient: bool,
     ) -> list[Row]:
         living = {(item.meta.namespace, item.meta.name) for item in external_secrets}
         self._schedule = {key: item for key, item in self._schedule.items() if key in living}
@@ -105,7 +117,7 @@ class Syncer:
             nonlocal done
             rows = []
             for item in group:
-                rows.append(self._one(item, world, trigger))
+                rows.append((patient and self._pausing(item)) or self._one(item, world, trigger))
                 with self._lock:
                     done += 1
                     if progress is not None:
@@ -134,10 +146,11 @@ class Syncer:
         except Exception as error:  # noqa: BLE001 - one defect must not keep the others from being synced
             # Neither text nor traceback: both may hold what was being handled.
             message = f"internal error ({type(error).__name__}): please report it, with the manifest"
-            self._plan(external_secret, None, now)
-            return Row(meta.namespace, meta.name, "SecretSyncedError", False, message)
+            row = Row(meta.namespace, meta.name, "SecretSyncedError", False, message)
+            self._plan(external_secret, None, now, row)
+            return row
         row = self._carried_out(external_secret, outcome, now)
-        self._plan(external_secret, outcome if row.ready == outcome.ready else None, now)
+        self._plan(external_secret, outcome if row.ready == outcome.ready else None, now, row)
         _log.debug("%s: %s: %s", external_secret.where, row.reason, row.message)
         return row
 
@@ -183,11 +196,22 @@ class Syncer:
                 self.output.delete_state(state)
         return "".join(f"; {text}" for text in left)
 
-    def _plan(self, external_secret: ExternalSecret, outcome: Outcome | None, now: datetime) -> None:
+    def _pausing(self, external_secret: ExternalSecret) -> Row | None:
+        """What was told last of an ExternalSecret that failed and whose pause is not over; None of any other."""
+        with self._lock:
+            item = self._schedule.get((external_secret.meta.namespace, external_secret.meta.name))
+        if item is None or not item.failures or (item.at is not None and item.at <= self.clock()):
+            return None
+        return item.row
+
+    def _plan(
+        self, external_secret: ExternalSecret, outcome: Outcome | None, now: datetime, row: Row
+    ) -> None:
         """Note when to look again: when it is due, or after a pause that doubles with each failure."""
         key = (external_secret.meta.namespace, external_secret.meta.name)
         with self._lock:
             item = self._schedule.setdefault(key, _Schedule())
+            item.row = row
             if outcome is not None and outcome.ready is not False:
                 item.failures = 0
                 after = outcome.requeue_after
