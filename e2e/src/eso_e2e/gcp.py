@@ -99,7 +99,7 @@ class SecretManagerServer:
         self._stopping = threading.Event()
         self._server = grpc.server(ThreadPoolExecutor(32, thread_name_prefix="fake-gcp"))
         self._server.add_generic_rpc_handlers((self._handlers(),))
-        credentials = grpc.ssl_server_credentials(((pair.key.read_bytes(), pair.cert.read_bytes()),))
+        credentials = grpc.ssl_server_credentials([(pair.key.read_bytes(), pair.cert.read_bytes())])
         self.port = self._server.add_secure_port("127.0.0.1:0", credentials)
         self._server.start()
 
@@ -240,7 +240,7 @@ class SecretManagerServer:
 
     def _handler(
         self, method: str, act: Callable[..., Any], request: Any, response: Any, permission: str
-    ) -> grpc.RpcMethodHandler:
+    ) -> grpc.RpcMethodHandler[Any, Any]:
         def answer(message: Any, context: grpc.ServicerContext) -> Any:
             resource = _resource(message)
             with self._lock:
@@ -386,7 +386,7 @@ class SecretManagerServer:
         return sm.SecretVersion(
             name=f"{self._shown(key)}/versions/{version.number}",
             create_time={"seconds": int(version.created)},
-            state=sm.SecretVersion.State[version.state],
+            state=getattr(sm.SecretVersion.State, version.state),
         )
 
     def _access(

@@ -5,19 +5,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 import grpc
 from google.api_core import exceptions
 from google.cloud import secretmanager_v1 as google
 from provider_common import (
+    ConflictError,
     Context,
     CredentialsError,
     DeadlineError,
     InvalidRequestError,
     NoSecretError,
     ProviderError,
+    TemporaryError,
     remaining,
 )
 
@@ -25,10 +28,9 @@ from provider_gcp import _metadata
 from provider_gcp._endpoint import connect
 from provider_gcp._errors import Asked, UnusableVersionError, translate
 from provider_gcp._http import PROVIDER
+from provider_gcp._locks import WriteLocks
 from provider_gcp._tokens import Identity, TokenManager
 from provider_gcp.spec import GCPSecretManagerSpec
-
-T = TypeVar("T")
 
 LATEST = "latest"
 LONGEST_TRY = 20.0
@@ -39,6 +41,10 @@ PAGE = 1000
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _VERSION = re.compile(r"[A-Za-z0-9_-]{1,63}")
+
+
+class AlreadyThereError(ConflictError):
+    """A secret that was to be created is there."""
 
 
 class SecretManager:
@@ -99,7 +105,10 @@ class SecretManager:
     def get(self, key: str) -> google.Secret:
         """The secret without its value. Raises NoSecretError."""
         request = google.GetSecretRequest(name=self.name(key))
-        return self._call("GetSecret", self._client.get_secret, request, key=key, retries=READ_RETRIES)
+        secret: google.Secret = self._call(
+            "GetSecret", self._client.get_secret, request, key=key, retries=READ_RETRIES
+        )
+        return secret
 
     def access(self, key: str, version: str = "") -> bytes:
         """The value of a version, the latest by default. Raises NoSecretError, UnusableVersionError."""
@@ -147,11 +156,16 @@ class SecretManager:
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
+    def writing(self, key: str) -> AbstractContextManager[None]:
+        """Keep other writers of a secret in this process waiting, in a `with` block."""
+        return self._ctx.shared("gcp-write-locks", WriteLocks).hold(self.name(key))
+
     def create(self, key: str, secret: google.Secret) -> google.Secret:
-        """Make a secret without a value."""
+        """Make a secret without a value. Raises AlreadyThereError."""
         self.name(key)
         request = google.CreateSecretRequest(parent=self.parent, secret_id=key, secret=secret)
-        return self._call("CreateSecret", self._client.create_secret, request, about=key)
+        made: google.Secret = self._call("CreateSecret", self._client.create_secret, request, about=key)
+        return made
 
     def update(self, key: str, secret: google.Secret, fields: Sequence[str]) -> None:
         """Change `fields` of a secret, if it is still the one that `secret.etag` names."""
@@ -223,16 +237,18 @@ class SecretManager:
                 raise DeadlineError(
                     f"{asked}: Google did not answer in the time that the caller gave"
                 ) from None
-            made = translate(error, asked)
-            if isinstance(made, NoSecretError) and not absent_is_no_secret:
-                made = _vanished(asked)
-            raise made from None
+            raise self._translated(error, asked, absent_is_no_secret=absent_is_no_secret) from None
 
-
-def _vanished(asked: Asked) -> ProviderError:
-    from provider_common import TemporaryError
-
-    return TemporaryError(f"{asked}: the secret vanished while it was written")
+    @staticmethod
+    def _translated(
+        error: exceptions.GoogleAPICallError, asked: Asked, *, absent_is_no_secret: bool
+    ) -> ProviderError:
+        if error.grpc_status_code is grpc.StatusCode.ALREADY_EXISTS:
+            return AlreadyThereError(f"{asked}: it is there already")
+        made = translate(error, asked)
+        if isinstance(made, NoSecretError) and not absent_is_no_secret:
+            return TemporaryError(f"{asked}: the secret vanished while it was written")
+        return made
 
 
 def _projects(ctx: Context[GCPSecretManagerSpec]) -> tuple[str, str]:
@@ -243,8 +259,3 @@ def _projects(ctx: Context[GCPSecretManagerSpec]) -> tuple[str, str]:
     if cluster is None:
         cluster = _metadata.project_id(ctx)
     return spec.project_id or cluster, cluster
-
-
-def labels_of(secret: google.Secret) -> Mapping[str, str]:
-    """A secret's labels as a plain mapping."""
-    return dict(secret.labels)

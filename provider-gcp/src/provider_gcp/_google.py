@@ -69,30 +69,30 @@ def _reason(error: exceptions.GoogleAuthError) -> str:
     return ""
 
 
-class KubernetesToken(identity_pool.SubjectTokenSupplier):  # type: ignore[misc]
+class KubernetesToken(identity_pool.SubjectTokenSupplier):
     """Shows Google the token of a Kubernetes ServiceAccount."""
 
     def __init__(self, token: Callable[[], str]) -> None:
         self._token = token
 
-    def get_subject_token(self, context: object, request: object) -> str:  # noqa: ARG002 - google-auth's signature
+    def get_subject_token(self, context: object, request: object) -> str:
         """A token of the ServiceAccount."""
         return self._token()
 
 
-class AwsKeys(aws.AwsSecurityCredentialsSupplier):  # type: ignore[misc]
+class AwsKeys(aws.AwsSecurityCredentialsSupplier):
     """Shows Google that AWS knows a key."""
 
     def __init__(self, keys: tuple[str, str, str], region: str) -> None:
         self._keys = keys
         self._region = region
 
-    def get_aws_security_credentials(self, context: object, request: object) -> aws.AwsSecurityCredentials:  # noqa: ARG002
+    def get_aws_security_credentials(self, context: object, request: object) -> aws.AwsSecurityCredentials:
         """The keys."""
         key, secret, session = self._keys
         return aws.AwsSecurityCredentials(key, secret, session or None)
 
-    def get_aws_region(self, context: object, request: object) -> str:  # noqa: ARG002
+    def get_aws_region(self, context: object, request: object) -> str:
         """The region."""
         return self._region
 

@@ -21,15 +21,15 @@ LONGEST_REQUEST = 10.0
 LARGEST_ANSWER = 1 << 20
 
 
-class Away(exceptions.TransportError):  # type: ignore[misc]
+class Away(exceptions.TransportError):
     """There is no answer, or one that says "later". The text is fit for users."""
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
+        super().__init__(message)  # type: ignore[no-untyped-call]
         self.error = TemporaryError(message, retry_after=retry_after)
 
 
-class Answer(transport.Response):  # type: ignore[misc]
+class Answer(transport.Response):
     """What google-auth wants to know of an answer."""
 
     def __init__(self, answer: requests.Response) -> None:
@@ -51,7 +51,7 @@ class Answer(transport.Response):  # type: ignore[misc]
         return self._answer.content
 
 
-class Http(transport.Request):  # type: ignore[misc]
+class Http(transport.Request):
     """Requests of one store. Connections are shared by all stores."""
 
     def __init__(self, ctx: Context[Any]) -> None:
