@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any
 
 import pytest
 from provider_common import Context, DeadlineError, InvalidSpecError, RetrySettings, Spec, TemporaryError
 from provider_common.auth import AuthResolver, Scope, TokenCache
-from provider_common.context import call_deadline, remaining
+from provider_common.context import call_deadline, remaining, start_call
 from provider_common.testing import FakeKube
 
 
@@ -119,3 +120,18 @@ def test_api_calls_are_counted_by_how_they_ended() -> None:
         raise TemporaryError("away")
 
     assert counted == [("Acme/KV", "Get", True), ("Acme/KV", "Get", False)]
+
+
+def test_a_caller_that_has_gone_ends_the_call() -> None:
+    """Nobody waits for the answer: no backend call and no retry is to be begun for it."""
+    there = True
+
+    def call() -> None:
+        nonlocal there
+        start_call(10, lambda: there)
+        assert remaining() > 0
+        there = False
+        remaining()
+
+    with pytest.raises(DeadlineError, match="gone"):
+        copy_context().run(call)

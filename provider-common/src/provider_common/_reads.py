@@ -16,6 +16,8 @@ from provider_common.errors import DeadlineError, PermanentError
 
 T = TypeVar("T")
 
+_LOOK_AFTER = 0.25
+"""Seconds after which a waiting call looks whether its caller is still there."""
 _MAX_ENTRIES = 4096
 _MAX_BYTES = 64 * 1024 * 1024
 
@@ -71,8 +73,9 @@ class ReadWindow:
             if leads:
                 self.misses += 1
                 return self._lead(key, read, fetch, keep=keep)
-            if not read.done.wait(remaining()):
-                raise DeadlineError("The time that the caller gave is over; the same read is still under way")
+            # In slices: a caller that goes away while it waits for another's read must not keep its thread.
+            while not read.done.wait(min(remaining(), _LOOK_AFTER)):
+                pass
             if isinstance(read.error, DeadlineError):
                 # The leader ran out of its own time. That says nothing about ours.
                 continue

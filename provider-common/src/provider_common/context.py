@@ -23,13 +23,15 @@ SpecT = TypeVar("SpecT", bound=Spec)
 T = TypeVar("T")
 
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+_caller_is_there: ContextVar[Callable[[], bool] | None] = ContextVar("caller_is_there", default=None)
 
 LONGEST_CALL = 30.0
 """Seconds that a call may take when the caller sets no deadline: what the Go core gives every call."""
 
 
 def remaining() -> float:
-    """Seconds left of the current call, at most `LONGEST_CALL`. Raises DeadlineError when none is left.
+    """Seconds left of the current call, at most `LONGEST_CALL`. Raises DeadlineError when none is left, or when the caller
+    has gone.
 
     Ask before every backend call, and give the answer to the client library as its time-out: a call that can't end in
     time is not to be started.
@@ -40,13 +42,18 @@ def remaining() -> float:
     left = deadline - time.monotonic()
     if left <= 0:
         raise DeadlineError("The time that the caller gave is over")
+    is_there = _caller_is_there.get()
+    if is_there is not None and not is_there():
+        raise DeadlineError("The caller has gone")
     return min(left, LONGEST_CALL)
 
 
-def start_call(seconds: float | None) -> None:
-    """Give this thread's current call `seconds` from now; None means `LONGEST_CALL`. grpc runs every call in a context of its
-    own, so there is nothing to put back.
+def start_call(seconds: float | None, caller_is_there: Callable[[], bool] | None = None) -> None:
+    """Give this thread's current call `seconds` from now; None means `LONGEST_CALL`. `caller_is_there` turns false when the
+    call is cancelled: nobody waits for the answer any more. grpc runs every call in a context of its own, so there is nothing
+    to put back.
     """
+    _caller_is_there.set(caller_is_there)
     _deadline.set(time.monotonic() + (LONGEST_CALL if seconds is None else seconds))
 
 

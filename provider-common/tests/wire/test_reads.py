@@ -1,11 +1,14 @@
 """What a read costs, what is shared, and what is never kept."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 import grpc
 import pytest
-from provider_common import NoSecretError, TemporaryError
+from provider_common import DeadlineError, NoSecretError, TemporaryError
 from provider_common._reads import ReadWindow
+from provider_common.context import start_call
 from provider_common.testing import ProviderHarness, StoreHandle
 
 
@@ -153,3 +156,26 @@ def test_a_kept_error_does_not_gather_tracebacks() -> None:
             window.peek("a")
         depths.append(len(caught.traceback))
     assert depths[0] == depths[2]
+
+
+def test_a_cancelled_call_does_not_wait_on_for_anothers_read() -> None:
+    """Its thread is free again long before the backend answers."""
+    window, answer, there = ReadWindow(0), threading.Event(), threading.Event()
+    there.set()
+
+    def join() -> None:
+        start_call(30, there.is_set)
+        window.get("key", lambda: b"never asked")
+
+    with ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(window.get, "key", lambda: answer.wait(30))
+        while not window.misses:
+            threading.Event().wait(0.01)
+        follower = pool.submit(copy_context().run, join)
+        there.clear()
+        try:
+            with pytest.raises(DeadlineError, match="gone"):
+                follower.result(10)
+        finally:
+            answer.set()
+        assert leader.result(10)
