@@ -16,11 +16,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from provider_common import _tls
 from provider_common._admission import Admission
+from provider_common._health import SERVICE as HEALTH_SERVICE
+from provider_common._health import Health
 from provider_common._http import HttpEndpoint
 from provider_common._metrics import Metrics
 from provider_common._stores import OpenStores
@@ -30,7 +31,7 @@ from provider_common._wire.service import ProviderService, WorkerPool
 from provider_common._wire.stores import SecretStoreServicer
 from provider_common.auth import TokenCache
 from provider_common.catalog import Catalog
-from provider_common.context import SharedObjects
+from provider_common.context import SharedObjects, remaining
 from provider_common.errors import InvalidSpecError
 from provider_common.generator import GeneratorV2
 from provider_common.kube import KubeReader
@@ -124,7 +125,7 @@ class Server:
         self.name = name or "provider"
         self.version = version or installed_version(self.name)
         self.metrics = Metrics()
-        self._tokens = TokenCache()
+        self._tokens = TokenCache(timeout=remaining)
         self._shared = SharedObjects()
         self._admission = Admission(self._config.threads - _RESERVED_THREADS)
         self._stores = OpenStores(
@@ -142,11 +143,9 @@ class Server:
         self._housekeeper = threading.Thread(target=self._keep_house, name="housekeeper", daemon=True)
         self._workers = WorkerPool(self._config.threads)
         self._control = ThreadPoolExecutor(4, thread_name_prefix="control")
-        self._health = health.HealthServicer(
-            experimental_non_blocking=True, experimental_thread_pool=self._control
-        )
         self._serving = False
         self._service = self._make_service()
+        self._health = Health(self._service.services, pool=self._control, metrics=self.metrics)
         self._grpc: grpc.Server | None = None
         self._http: HttpEndpoint | None = None
         self.port = 0
@@ -172,15 +171,13 @@ class Server:
     def _start(self) -> None:
         self._kube.start(self._catalog.types())
         server = grpc.server(self._workers, options=_KEEPALIVE)
-        server.add_generic_rpc_handlers((self._service,))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        server.add_generic_rpc_handlers((self._service, self._health.handler()))
         reflection.enable_server_reflection(
-            (*self._service.services, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+            (*self._service.services, HEALTH_SERVICE, reflection.SERVICE_NAME), server
         )
         self.port = self._bind(server)
         self._register_metrics()
         self._grpc = server
-        self._set_health(serving=False)
         server.start()
         self._http = HttpEndpoint(
             host=self._config.http_host,
@@ -210,7 +207,7 @@ class Server:
         """Say NOT_SERVING, so that nobody sends new calls."""
         self._stopping.set()
         self._serving = False
-        self._health.enter_graceful_shutdown()
+        self._health.drain()
 
     def stop(self, grace: float | None = None) -> None:
         """Drain, let calls in flight end within `grace` seconds (the config's `drain`), and close everything."""
@@ -275,17 +272,10 @@ class Server:
             max_queued=self._config.max_queued,
         )
 
-    def _set_health(self, *, serving: bool) -> None:
-        status = (
-            health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
-        )
-        for service in ("", *self._service.services):
-            self._health.set(service, status)
-
     def _follow_sync(self) -> None:
         if not self._serving and not self._stopping.is_set() and self._kube.status().synced:
             self._serving = True
-            self._set_health(serving=True)
+            self._health.set(serving=True)
 
     def _keep_house(self) -> None:
         last_sweep = time.monotonic()
