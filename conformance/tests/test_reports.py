@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from html.parser import HTMLParser
+from typing import Any
 from xml.etree import ElementTree as ET
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 from provider_conformance.report import Report, as_html, as_junit, as_markdown, compare, matrix, report_schema
 from provider_conformance.verdict import Call, Result, Status
@@ -41,11 +42,11 @@ RESULTS = (
 
 
 def _report(
-    results: tuple[Result, ...] = RESULTS, name: str = "acme", contract: str = "1.1", **kwargs: object
+    results: tuple[Result, ...] = RESULTS, name: str = "acme", contract: str = "1.1", **kwargs: Any
 ) -> Report:
     return Report(
         name, results, contract=contract, started="2030-01-01T00:00:00+00:00", seconds=12.5, **kwargs
-    )  # type: ignore[arg-type]
+    )
 
 
 def test_the_json_form_matches_its_schema() -> None:

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
@@ -203,11 +203,11 @@ def _emit(text: str, file: Path | None, out: TextIO) -> int:
 
 def _report(options: argparse.Namespace, out: TextIO) -> int:
     report = _read(options.file)
-    forms = {
+    forms: dict[str, Callable[[Report], str]] = {
         "markdown": as_markdown,
         "html": as_html,
         "junit": as_junit,
-        "summary": lambda r: "\n".join(r.summary_lines()) + "\n",
+        "summary": lambda report: "\n".join(report.summary_lines()) + "\n",
     }
     return _emit(forms[options.format](report), options.output, out)
 

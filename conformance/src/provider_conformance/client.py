@@ -140,7 +140,8 @@ class Answer(Generic[M]):
         for detail in (self.status or status_pb2.Status()).details:
             info = error_details_pb2.RetryInfo()
             if detail.Unpack(info):
-                return cast("float", info.retry_delay.seconds + info.retry_delay.nanos / 1e9)
+                seconds: float = info.retry_delay.seconds + info.retry_delay.nanos / 1e9
+                return seconds
         return None
 
     @property

@@ -133,7 +133,7 @@ class Existing:
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """A key whose reading hangs in the backend for this long, unless the caller's time is over sooner."""
+    """A key whose reading takes this long in the backend."""
 
     key: str
     seconds: float
@@ -153,6 +153,8 @@ class Faults:
     """A secret that exists and that the provider must not touch: not its own, by the backend's ownership rule."""
     oversize: str = ""
     hang: Hang | None = None
+    slow: Hang | None = None
+    """A key that exists, and whose reading takes this long and then succeeds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +197,8 @@ class GeneratorTarget:
     """It gives the same values every time, for tests."""
     stateful: bool = False
     """Generate answers a state."""
+    object_optional: bool = False
+    """The kind has no settings, and generates without a config object, too."""
     foreign: Obj | None = None
     foreign_selector: Obj | None = None
     invalid: Obj | None = None

@@ -114,6 +114,7 @@ class Right:
     CREDENTIALS: ClassVar[frozenset[str]] = frozenset({"team-a", "team-b", "shared"})
     """Namespaces in which the credentials Secret exists."""
     HANG_SECONDS: ClassVar[float] = 8.0
+    SLOW_SECONDS: ClassVar[float] = 1.2
     PER_STORE: ClassVar[int] = 24
 
     def __init__(self) -> None:
@@ -146,6 +147,7 @@ class Right:
         )
         self.backends["team-a", "main"].secrets["fixture"] = Secret([b"was here before"])
         self.backends["team-a", "main"].secrets[UNMANAGED] = Secret([b"by somebody else"])
+        self.backends["team-a", "main"].secrets["slow"] = Secret([b"at last"])
 
     # Who may do what
 
@@ -228,11 +230,20 @@ class Right:
         self.check_reference(request)
         if not source:
             self.refuse_empty_source()
+        self.check_full_store(request)
         config = self.config(ref, source)
         namespace = self.config_namespace(ref.namespace, source)
         scope = request.store.spec.authentication_scope
         self.log_in(config, self.credentials_namespace(config, namespace, source, ref.store_ref_kind, scope))
         return self.backends[self.backend_key(namespace, ref.name)]
+
+    def check_full_store(self, request: Any) -> None:
+        """Refuses a full store that contradicts the reference."""
+        if not request.HasField("store"):
+            return
+        named, sent = request.provider_ref.store_ref_kind, request.store.kind
+        if self.is_cluster_scoped(named) != self.is_cluster_scoped(sent):
+            raise invalid(f"store_ref_kind is {short(named)}, but the full store is a {short(sent)}")
 
     def refuse_empty_source(self) -> None:
         """What happens to a data call without a source namespace."""
@@ -367,6 +378,8 @@ class Right:
                 raise self.backend_limits()
             case "fault/bug":
                 raise ZeroDivisionError("division of hunter2 by zero")
+            case "slow":
+                call.wait(self.SLOW_SECONDS)
             case "fault/hang":
                 self.hang(call)
 

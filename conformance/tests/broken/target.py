@@ -89,6 +89,7 @@ def target(served: Served, certificates: Certificates, *, seed_by_hook: bool = T
             bug="fault/bug",
             unmanaged=UNMANAGED,
             hang=Hang("fault/hang", Right.HANG_SECONDS),
+            slow=Hang("slow", Right.SLOW_SECONDS),
         ),
         second=Obj("main", "team-b"),
         foreign=Obj("main", "team-b"),

@@ -119,6 +119,8 @@ def missing_object(judge: GeneratorJudge) -> None:
     Likely cause: a missing object becomes an empty one, or its 404 is passed on.
     Fix: answer FAILED_PRECONDITION, naming kind, name and namespace.
     """
+    if judge.generator.object_optional:
+        raise NotApplicable("declared: the kind needs no config object")
     judge.generate(_absent(judge)).refused(Code.FAILED_PRECONDITION, why="there is no such config object")
 
 

@@ -240,6 +240,23 @@ def referent_dialects(judge: StoreJudge) -> None:
             raise Failed(f"{kind}: credentials are to be read in {where} namespace, but: {answer.said()}")
 
 
+@check("namespaces.contradicting-store", area="namespaces", since=(1, 1), contract=("NS-11", "EXT-1"))
+def contradicting_store(judge: StoreJudge) -> None:
+    """A full store whose kind contradicts the store kind of the reference is INVALID_ARGUMENT.
+
+    If this fails: two fields that say different things open a namespace that neither would open alone.
+    Likely cause: each rule looks at another of the two fields.
+    Fix: compare them first, and refuse the request.
+    """
+    for named, sent in ((judge.me, judge.cluster()), (judge.cluster(), judge.me)):
+        request = judge.get_request(judge.absent(), asker=replace(named, source=judge.store.namespace))
+        request.store.CopyFrom(judge.full_store(sent))
+        answer = judge.client.call(request)
+        answer.refused(
+            Code.INVALID_ARGUMENT, why=f"{named.kind} in the reference, {sent.kind} in the full store"
+        )
+
+
 @check("namespaces.foreign-object", area="namespaces", contract=("NS-5", "NS-7", "NS-10"))
 def foreign_object(judge: StoreJudge) -> None:
     """A usable config object of another namespace is reached by a cluster-scoped store, and by no namespaced one.

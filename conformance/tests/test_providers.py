@@ -1,0 +1,67 @@
+"""The providers of this repository, judged as processes from outside: the reports that the compatibility matrix is made from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from broken.target import Certificates
+from processes import TARGETS, ProviderProcess
+from provider_conformance.report import Report, write_all
+from provider_conformance.run import run, selected
+from provider_conformance.target import Target
+from provider_conformance.verdict import Result, Status
+
+REPORTS = Path(__file__).parents[2] / "build" / "conformance"
+NAMES = sorted(folder.name for folder in TARGETS.iterdir())
+
+
+@pytest.fixture(params=NAMES)
+def target(request: pytest.FixtureRequest, certificates: Certificates, tmp_path: Path) -> Iterator[Target]:
+    """One provider, running."""
+    folder = TARGETS / request.param
+    process = ProviderProcess(f"provider-{request.param}", folder / "manifests", tmp_path, certificates)
+    process.start()
+    try:
+        yield process.target(folder / "target.yaml")
+    finally:
+        process.stop()
+
+
+def _failures(results: list[Result]) -> list[str]:
+    return [
+        f"{result.check} [{result.subject}]: {result.reason}"
+        for result in results
+        if result.status is Status.FAILED
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("contract", [(1, 1), (1, 0)], ids=["contract-1.1", "contract-1.0"])
+def test_a_provider_passes_both_profiles(target: Target, contract: tuple[int, int]) -> None:
+    """As our core asks, and as a baseline core does. What is left behind counts, too.
+
+    The waits do not depend on the contract's version, so that they are waited for once.
+    """
+    target = replace(target, contract=contract)
+    started = time.time()
+    results, left = run(target, selected(slow=contract == (1, 1)))
+    version = f"{contract[0]}.{contract[1]}"
+    report = Report.of(results, name=target.name, started=started, left_behind=left, contract=version)
+    write_all(report, REPORTS / f"{target.name}-{version}")
+    assert _failures(results) == []
+    assert left == []
+
+
+@pytest.mark.parametrize("dialect", ["s", "p"])
+def test_a_provider_passes_core_in_both_go_dialects(target: Target, dialect: str) -> None:
+    """The Go cores ask in two ways, and get what they need from both."""
+    asked = replace(target, dialect=dialect, contract=(1, 0))  # type: ignore[arg-type]
+    checks = selected(("core",), slow=False)
+    results, left = run(asked, checks)
+    assert _failures(results) == []
+    assert left == []
