@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from cryptography import x509
 
+from provider_common._locks import KeyedLocks
 from provider_common.errors import (
     AccessDeniedError,
     InvalidSpecError,
@@ -92,23 +93,32 @@ class TokenCache:
     The key holds everything a token depends on: the namespace, the account's name and UID, the audiences, the lifetime.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.time, limit: int = 10_000) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.time,
+        limit: int = 10_000,
+        timeout: Callable[[], float] = lambda: 30.0,
+    ) -> None:
+        """`timeout` tells how many seconds a caller may wait for another who requests the same token."""
         self._clock = clock
         self._limit = limit
+        self._timeout = timeout
         self._tokens: dict[tuple[object, ...], IssuedToken] = {}
-        self._making: dict[tuple[object, ...], threading.Lock] = {}
+        self._making = KeyedLocks()
         self._lock = threading.Lock()
         self.hits = 0
         self.misses = 0
 
     def get(self, key: tuple[object, ...], make: Callable[[], IssuedToken]) -> IssuedToken:
-        """The token of `key`, made by `make` when there is none that is fresh. One caller makes, the others wait."""
+        """The token of `key`, made by `make` when there is none that is fresh. One caller makes, the others wait.
+
+        Raises what `make` raises, DeadlineError when the wait takes too long.
+        """
         if (token := self._fresh(key)) is not None:
             self.hits += 1
             return token
-        with self._lock:
-            making = self._making.setdefault(key, threading.Lock())
-        with making:
+        with self._making.hold(key, timeout=self._timeout()):
             if (token := self._fresh(key)) is not None:
                 self.hits += 1
                 return token
@@ -118,16 +128,18 @@ class TokenCache:
                 if len(self._tokens) >= self._limit:
                     now = self._clock()
                     self._tokens = {k: t for k, t in self._tokens.items() if t.expires_at > now}
+                while len(self._tokens) >= self._limit:
+                    del self._tokens[next(iter(self._tokens))]
                 self._tokens[key] = token
-                self._making.pop(key, None)
             return token
 
     def _fresh(self, key: tuple[object, ...]) -> IssuedToken | None:
         token = self._tokens.get(key)
         if token is None:
             return None
-        life = token.expires_at - token.issued_at
-        return token if self._clock() < token.issued_at + 0.8 * life else None
+        age = self._clock() - token.issued_at
+        # An age below 0: the clock was set back, and tells nothing about how old the token is.
+        return token if 0 <= age < 0.8 * (token.expires_at - token.issued_at) else None
 
 
 @dataclass(slots=True)
@@ -209,10 +221,9 @@ class AuthResolver:
 
         def again() -> bytes:
             info = self._kube.read_service_account(namespace, selector.name)
-            return _digest(repr(sorted(info.annotations.items())).encode()) if info else b""
+            return b"" if info is None else _digest_of_account(info)
 
-        digest = _digest(repr(sorted(account.annotations.items())).encode())
-        self._reads["ServiceAccount", namespace, selector.name] = _Read(again, digest)
+        self._remember("ServiceAccount", namespace, selector.name, _Read(again, _digest_of_account(account)))
         return account
 
     def service_account_token(
@@ -269,8 +280,12 @@ class AuthResolver:
             found = read(namespace, selector.name)
             return b"" if found is None else _digest_of(found)
 
-        self._reads[kind, namespace, selector.name] = _Read(again, _digest_of(data))
+        self._remember(kind, namespace, selector.name, _Read(again, _digest_of(data)))
         return data
+
+    def _remember(self, kind: str, namespace: str, name: str, read: _Read) -> None:
+        """Keep the first: what is open may hold what was in the object then, whatever a later call reads there."""
+        self._reads.setdefault((kind, namespace, name), read)
 
     def _missing(self, kind: str, selector: Selector, namespace: str) -> MissingReferenceError:
         return MissingReferenceError(
@@ -288,6 +303,11 @@ def _digest_of(data: Mapping[str, bytes]) -> bytes:
     return _digest(b"".join(len(part).to_bytes(8, "big") + part for part in parts))
 
 
+def _digest_of_account(account: ServiceAccountInfo) -> bytes:
+    # With the UID: an account of the same name is another one, and the tokens of the old one are void.
+    return _digest(repr((account.uid, account.secrets, sorted(account.annotations.items()))).encode())
+
+
 def _certificates(bundle: str) -> bytes:
     """`caBundle` is base64 in the manifest, of PEM or, by mistake often made, of PEM in another layer of base64."""
     content = bundle.encode()
@@ -298,6 +318,6 @@ def _certificates(bundle: str) -> bytes:
             break
     try:
         x509.load_pem_x509_certificates(content)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise InvalidSpecError("spec: caBundle holds no certificate: it has to be base64 of PEM") from None
     return content
