@@ -20,8 +20,9 @@ from eso_e2e.faults import RecordedRequest, Respond
 from grpc import StatusCode
 from provider_vault.auth_iam import sts_host
 
+from .bench import Bench
+
 if TYPE_CHECKING:
-    from conftest import Bench
     from eso_e2e.moto import MotoApi
     from eso_e2e.vault import VaultApi
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from provider_common import ServerConfig
 from provider_common.testing import ProviderHarness
 from provider_vault import KINDS
 
-if TYPE_CHECKING:
-    from conftest import Bench
+from .bench import Bench
 
 pytestmark = pytest.mark.real
 NAMESPACE = "team-a"

@@ -12,8 +12,9 @@ from provider_vault import KINDS
 from provider_vault._http import Answer
 from provider_vault.dynamic import lease_of, lease_seconds
 
+from .bench import Bench
+
 if TYPE_CHECKING:
-    from conftest import Bench
     from eso_e2e.vault import VaultApi
 
 NAMESPACE = "team-a"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from eso_e2e.faults import Answer as Made
@@ -18,8 +18,7 @@ from provider_common import errors as sdk_errors
 from provider_vault._errors import LOGIN_TABLE, TABLE, refusal
 from provider_vault._http import Answer
 
-if TYPE_CHECKING:
-    from conftest import Bench
+from .bench import Bench
 
 SECRET = "s3cr3t-in-the-body"
 

@@ -17,8 +17,9 @@ from provider_common.kube import IssuedToken
 from provider_common.testing import FakeKube, ProviderHarness
 from provider_vault import KINDS
 
+from .bench import Bench
+
 if TYPE_CHECKING:
-    from conftest import Bench
     from eso_e2e.kube_api import KubeApi
     from eso_e2e.ldap import LdapServer
     from eso_e2e.vault import VaultApi, VaultServer

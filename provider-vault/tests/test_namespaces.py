@@ -6,7 +6,7 @@ them, as it would.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from eso_e2e.faults import Answer as Made
@@ -14,8 +14,7 @@ from grpc import StatusCode
 from provider_vault._consistency import Consistency
 from provider_vault._namespaces import has_namespaces
 
-if TYPE_CHECKING:
-    from conftest import Bench
+from .bench import Bench
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 from grpc import StatusCode
 
-if TYPE_CHECKING:
-    from conftest import Bench
+from .bench import Bench
 
 pytestmark = pytest.mark.real
 
@@ -251,3 +249,17 @@ def test_a_key_can_not_climb_out_of_the_mount(bench: Bench, kv2: str, key: str) 
     with bench.harness.fails() as failure:
         bench.harness.get_secret(bench.store(kv2), key)
     assert failure.code is StatusCode.INVALID_ARGUMENT
+
+
+def test_a_key_longer_than_any_path_is_refused(bench: Bench, kv2: str) -> None:
+    """Vault's listener would break the connection, which looks like an outage."""
+    with bench.harness.fails() as failure:
+        bench.harness.get_secret(bench.store(kv2), "k" * 1_000_000)
+    assert failure.code is StatusCode.INVALID_ARGUMENT
+    assert len(failure.message) < 1000
+
+
+def test_a_name_in_a_message_forges_no_line(bench: Bench, kv2: str) -> None:
+    with bench.harness.fails() as failure:
+        bench.harness.get_secret(bench.store(kv2), "a\r\nforged: line")
+    assert "\n" not in failure.message

@@ -15,8 +15,9 @@ from provider_common.testing import ProviderHarness
 from provider_vault import KINDS
 from provider_vault._tokens import Token, TokenManager
 
+from .bench import Bench
+
 if TYPE_CHECKING:
-    from conftest import Bench
     from eso_e2e.vault import VaultApi
 
 NAMESPACE = "team-a"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from grpc import StatusCode
 
-if TYPE_CHECKING:
-    from conftest import Bench
+from .bench import Bench
 
 pytestmark = pytest.mark.real
 

@@ -19,7 +19,7 @@ from provider_common import AuthResolver, Context, CredentialsError
 from provider_common.context import call_deadline
 
 from provider_vault._consistency import Consistency
-from provider_vault._errors import INVALID_TOKEN, LostAnswerError, refusal
+from provider_vault._errors import INVALID_TOKEN, LostAnswerError, quoted, refusal
 from provider_vault._http import Answer, VaultHttp, tls_context
 from provider_vault._login import ClientCertificate, Login, StaticToken
 from provider_vault._namespaces import check_edition
@@ -128,7 +128,7 @@ class VaultClient:
         if self._login is None:
             raise CredentialsError("spec.auth is empty, so there is nothing to log in with")
         login = self._login
-        what = f"{login.method} login at {login.path.removesuffix('/login')!r}"
+        what = f"{login.method} login at {quoted(login.path.removesuffix('/login'))}"
         payload = login.payload(self._http.server)
         with self._ctx.api_call(PROVIDER, login.call):
             answer = self._http.send("POST", login.path, namespace=self._login_namespace, body=payload)

@@ -28,12 +28,21 @@ if TYPE_CHECKING:
     from provider_vault._http import Answer
 
 
+LONGEST_NAME = 250
+"""Characters of a name in a message: a caller's default limit for metadata has to hold the whole error."""
+
+
 class LostAnswerError(TemporaryError):
     """No answer came, and the request may have been carried out: not to be repeated when that would do harm."""
 
 
 class ChangedMeanwhileError(ConflictError):
     """Somebody wrote between our read and our write; reading again may solve it."""
+
+
+def quoted(name: str) -> str:
+    """A name for a message: control characters escaped, the middle left out when it is long."""
+    return repr(name if len(name) <= LONGEST_NAME else f"{name[:150]}...{name[-50:]}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from provider_common import (
 
 from provider_vault import _paths
 from provider_vault._client import VaultClient
-from provider_vault._errors import refusal
+from provider_vault._errors import quoted, refusal
 from provider_vault._http import Answer
 
 Version = Literal["v1", "v2"]
@@ -42,8 +42,8 @@ class Place:
 
     @property
     def shown(self) -> str:
-        """For messages."""
-        return f"{self.mount}/{self.name}" if self.name else self.mount
+        """For messages: quoted, so that no name can forge a line, and shortened."""
+        return quoted(f"{self.mount}/{self.name}" if self.name else self.mount)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class KeyValue:
         """Where `key` is, with or without the mount in front. Raises InvalidRequestError when it names no secret."""
         found = self.folder(key)
         if not found.name:
-            raise InvalidRequestError(f"{key!r} names a mount, not a secret")
+            raise InvalidRequestError(f"{quoted(key)} names a mount, not a secret")
         return found
 
     def folder(self, path: str) -> Place:
@@ -129,14 +129,14 @@ class KeyValue:
         data = answer.part("data")
         if data is None or (self.version == "v1" and not answer.ok):
             if answer.ok:
-                raise PermanentError(f"Vault answers for {place.shown!r} without any data")
+                raise PermanentError(f"Vault answers for {place.shown} without any data")
             self._miss(answer, place)
             return None
         if self.version == "v1":
             return Read(data)
         if "data" not in data:
             raise InvalidSpecError(
-                f"{place.shown!r} is not on a KV v2 mount: correct spec.path or spec.version"
+                f"{place.shown} is not on a KV v2 mount: correct spec.path or spec.version"
             )
         inner = data["data"]
         return Read(inner if isinstance(inner, Mapping) else None)
@@ -209,7 +209,7 @@ class KeyValue:
             raise refusal(answer, place.shown)
         if not place.verified:
             raise AccessDeniedError(
-                f"Vault finds nothing at {place.shown!r}, but the token may not see what is mounted at {place.mount!r}, so"
+                f"Vault finds nothing at {place.shown}, but the token may not see what is mounted at {quoted(place.mount)}, so"
                 " that can't be told from a wrong mount: extend its policy or correct the path"
             )
 
@@ -220,7 +220,9 @@ class KeyValue:
         # One caller asks, the others wait for what it hears.
         if not self._asking.acquire(timeout=remaining()):
             remaining()
-            raise TemporaryError(f"Another call's question for the mount of {path!r} does not come to an end")
+            raise TemporaryError(
+                f"Another call's question for the mount of {quoted(path)} does not come to an end"
+            )
         try:
             found = self._known_mount(path) or self._ask_mount(path)
             if found is not None:
@@ -238,7 +240,7 @@ class KeyValue:
                 "ReadMount",
                 "GET",
                 f"sys/internal/ui/mounts/{_paths.quote_path(path)}",
-                what=f"mount {path}",
+                what=f"the mount of {quoted(path)}",
                 may_miss=True,
             )
         except AccessDeniedError:
@@ -271,5 +273,5 @@ class KeyValue:
 
 def _version(text: str) -> str:
     if not (text.isascii() and text.isdigit()):
-        raise InvalidRequestError(f"version {text!r} is no version of a KV secret: use a number")
+        raise InvalidRequestError(f"version {quoted(text)} is no version of a KV secret: use a number")
     return text

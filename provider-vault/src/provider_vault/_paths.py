@@ -11,6 +11,11 @@ from urllib.parse import quote
 
 from provider_common import InvalidRequestError
 
+from provider_vault._errors import quoted
+
+LONGEST_PATH = 16_384
+"""Bytes of a path. Vault's listener breaks the connection somewhere above, which would look like an outage."""
+
 
 def quote_segment(segment: str) -> str:
     """One path segment for a URL; a slash in it stays part of the segment."""
@@ -23,10 +28,14 @@ def quote_path(path: str) -> str:
 
 
 def clean(path: str) -> str:
-    """`path` without outer and doubled slashes. Raises InvalidRequestError for `.` and `..` segments."""
+    """`path` without outer and doubled slashes. Raises InvalidRequestError for `.` and `..` segments, and for what is longer
+    than any path can be.
+    """
+    if len(path.encode(errors="replace")) > LONGEST_PATH:
+        raise InvalidRequestError(f"{quoted(path)} is longer than a Vault path can be ({LONGEST_PATH} bytes)")
     parts = [part for part in path.split("/") if part]
     if any(part in {".", ".."} for part in parts):
-        raise InvalidRequestError(f"{path!r} holds a '.' or '..' segment, which no Vault path can have")
+        raise InvalidRequestError(f"{quoted(path)} holds a '.' or '..' segment, which no Vault path can have")
     return "/".join(parts)
 
 

@@ -12,6 +12,8 @@ from typing import Any
 from provider_common import InvalidRequestError, PermanentError
 from provider_common.values import decode_json, decoded_to_bytes, gjson, go_json
 
+from provider_vault._errors import quoted
+
 
 def compact(data: Mapping[str, Any]) -> bytes:
     """A secret's entries as one JSON object, as Go writes it: sorted keys, `<`, `>` and `&` escaped."""
@@ -52,5 +54,5 @@ def text_of(value: bytes, *, what: str) -> str:
         return value.decode()
     except UnicodeDecodeError:
         raise InvalidRequestError(
-            f"The value for {what!r} is not UTF-8 text, and Vault can hold nothing else: encode it in the PushSecret's template"
+            f"The value for {quoted(what)} is not UTF-8 text, and Vault can hold nothing else: encode it in the PushSecret's template"
         ) from None

@@ -26,6 +26,7 @@ from provider_common.values import decoded_to_bytes
 
 from provider_vault import _paths
 from provider_vault._client import Connection, VaultClient
+from provider_vault._errors import quoted
 from provider_vault._http import Answer
 from provider_vault._tokens import Token
 from provider_vault.spec import VaultDynamicSecretSpec
@@ -78,7 +79,7 @@ class VaultDynamicSecretGenerator(GeneratorV2[VaultDynamicSecretSpec]):
             _CALLS.get(method, "WriteSecretData"),
             method if reads else "PUT",
             _paths.quote_path(_paths.clean(spec.path)),
-            what=spec.path.strip("/"),
+            what=quoted(spec.path.strip("/")),
             body=None if reads else dict(spec.parameters or {}),
             params=params,
             # A repeated request would make a second lease that nobody knows of.
@@ -98,7 +99,7 @@ class VaultDynamicSecretGenerator(GeneratorV2[VaultDynamicSecretSpec]):
                 return {}
             part = "" if spec.result_type == "Raw" else f" no `{spec.result_type.lower()}`, so"
             raise PermanentError(
-                f"Vault's answer for {spec.path.strip('/')!r} has{part} nothing in it: correct resultType, or set"
+                f"Vault's answer for {quoted(spec.path.strip('/'))} has{part} nothing in it: correct resultType, or set"
                 " allowEmptyResponse"
             )
         return {str(name): decoded_to_bytes(value) for name, value in chosen.items()}

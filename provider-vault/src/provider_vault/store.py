@@ -28,7 +28,7 @@ from provider_common import (
 from provider_common.values import to_map_decoded
 
 from provider_vault._client import Connection, VaultClient
-from provider_vault._errors import ChangedMeanwhileError
+from provider_vault._errors import ChangedMeanwhileError, quoted
 from provider_vault._kv import KeyValue, Metadata, Place
 from provider_vault._values import compact, parse_object, present, select, text_of
 from provider_vault.spec import VaultSpec
@@ -80,16 +80,16 @@ class VaultStore(ProviderV2[VaultSpec]):
 
     def to_map(self, ref: RemoteRef, value: bytes) -> Mapping[str, bytes]:
         """The members of the secret, or of the object that the property selects."""
-        return to_map_decoded(value, what=f"{ref.key!r}")
+        return to_map_decoded(value, what=quoted(ref.key))
 
     def _metadata_of(self, key: str, place: Place) -> Metadata:
         if self._kv.version == "v1":
             raise InvalidRequestError(
-                f"KV v1 has no metadata (asked for {key!r}): remove metadataPolicy: Fetch"
+                f"KV v1 has no metadata (asked for {quoted(key)}): remove metadataPolicy: Fetch"
             )
         found = self._kv.metadata(place)
         if found is None:
-            raise MissingReferenceError(f"Secret {key!r} has no metadata")
+            raise MissingReferenceError(f"Secret {quoted(key)} has no metadata")
         return found
 
     # -- finding -------------------------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ class VaultStore(ProviderV2[VaultSpec]):
                 return entries
             if not isinstance(old.get(data.property, ""), str):
                 raise ConflictError(
-                    f"Property {data.property!r} of {data.remote_key!r} is not a text, and is not replaced by one"
+                    f"Property {quoted(data.property)} of {quoted(data.remote_key)} is not a text, and is not replaced by one"
                 )
             return {**old, data.property: text}
 
@@ -263,7 +263,7 @@ class VaultStore(ProviderV2[VaultSpec]):
 def _check_owner(key: str, mark: Mapping[str, Any]) -> None:
     if mark.get(OWNER_KEY) != OWNER:
         raise ConflictError(
-            f"Secret {key!r} was not made by External Secrets: it is left as it is. To hand it over, set its custom"
+            f"Secret {quoted(key)} was not made by External Secrets: it is left as it is. To hand it over, set its custom"
             f" metadata {OWNER_KEY}={OWNER}"
         )
 

@@ -1,0 +1,221 @@
+"""Vault judged by the conformance suite: the provider as a process of its own, a real Vault, a proxy that plays faults."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from eso_e2e.faultproxy import FaultProxy
+from eso_e2e.faults import Answer, BlackHole, too_many_requests
+from eso_e2e.vault import VaultApi
+from provider_conformance.suite import EveryConformance
+from provider_conformance.target import (
+    Existing,
+    Faults,
+    GeneratorTarget,
+    Hang,
+    Limits,
+    Obj,
+    StoreTarget,
+    Target,
+)
+
+from .served import Served
+
+pytestmark = pytest.mark.real
+
+STORES = "provider.secretstore.external-secrets.io/v2alpha1"
+GENERATORS = "provider.generator.external-secrets.io/v2alpha1"
+
+
+def made(api_version: str, kind: str, namespace: str, name: str, **more: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {"name": name, "namespace": namespace},
+        **more,
+    }
+
+
+def token(namespace: str | None = None, name: str = "vault") -> dict[str, Any]:
+    selector = {"name": name, "key": "token", **({"namespace": namespace} if namespace else {})}
+    return {"tokenSecretRef": selector}
+
+
+def manifests(server: str, root: str, mounts: list[str]) -> list[dict[str, Any]]:
+    """Stores and generators in two teams, and the tokens they use."""
+    main = {"server": server, "path": mounts[0]}
+    random = {"path": "sys/tools/random/32", "method": "POST"}
+    other = {"server": server, "path": mounts[1]}
+    return [
+        made("v1", "Secret", "team-a", "vault", stringData={"token": root}),
+        made("v1", "Secret", "team-a", "wrong", stringData={"token": "hvs.not-a-token"}),
+        made("v1", "Secret", "team-b", "for-b", stringData={"token": root}),
+        made(STORES, "Vault", "team-a", "main", spec={**main, "auth": token()}),
+        made(STORES, "Vault", "team-a", "second", spec={**other, "auth": token()}),
+        made(STORES, "Vault", "team-b", "foreign", spec={**other, "auth": token(name="for-b")}),
+        made(STORES, "Vault", "team-a", "borrows", spec={**main, "auth": token("team-b", "for-b")}),
+        made(STORES, "Vault", "team-b", "referent", spec={**main, "auth": token()}),
+        made(STORES, "Vault", "team-a", "refused", spec={**main, "auth": token(name="wrong")}),
+        made(STORES, "Vault", "team-a", "nonsense", spec={**main, "version": "v1", "checkAndSet": {"required": True}}),
+        made(
+            GENERATORS, "VaultDynamicSecret", "team-a", "random", spec={"provider": {"server": server, "auth": token()}, **random}
+        ),
+        made(
+            GENERATORS, "VaultDynamicSecret", "team-b", "random",
+            spec={"provider": {"server": server, "auth": token()}, **random},
+        ),
+        made(
+            GENERATORS, "VaultDynamicSecret", "team-a", "borrows",
+            spec={"provider": {"server": server, "auth": token("team-b", "for-b")}, **random},
+        ),
+        made(
+            GENERATORS, "VaultDynamicSecret", "team-a", "lease",
+            spec={
+                "provider": {"server": server, "auth": token()},
+                "path": f"{mounts[2]}/issue/app",
+                "method": "POST",
+                "parameters": {"common_name": "app.example"},
+                "revokeOnCleanup": True,
+            },
+        ),
+        made(GENERATORS, "VaultDynamicSecret", "team-a", "nonsense", spec={"provider": {"server": server}, "path": 1}),
+    ]  # fmt: skip
+
+
+FAULTS = {
+    "unavailable": Answer(503, b'{"errors":["x"]}'),
+    "denied": Answer(403, b'{"errors":["permission denied"]}'),
+    "unauthenticated": Answer(401, b'{"errors":["x"]}'),
+    "rate": too_many_requests(1),
+    "oversize": Answer(200, json.dumps({"data": {"data": {"k": "x" * 5_000_000}}}).encode()),
+    "hang": BlackHole(),
+}
+
+
+ROUNDED = (
+    "Vault itself keeps KV v2 numbers as 64-bit floats: the digits are gone before anybody can read them."
+)
+ENTRIES = "Vault holds entries and not a document: the whole is written as JSON with sorted keys, as the Go provider does."
+KNOWN = {
+    ("get.property-big-number", "kv2"): ROUNDED,
+    ("map.value-kinds", "kv2"): ROUNDED,
+    ("get.whole-document", "kv2"): ENTRIES,
+    ("concurrency.parallel-reads", "kv2"): ENTRIES,
+}
+
+
+@pytest.fixture(scope="module")
+def proxy(vault_dev: VaultApi) -> Iterator[FaultProxy]:
+    front = FaultProxy(vault_dev.address)
+    for name, fault in FAULTS.items():
+        front.inject(fault, path=f"/data/fault/{name}$")
+    yield front
+    front.close()
+
+
+@pytest.fixture(scope="module")
+def served(
+    tmp_path_factory: pytest.TempPathFactory, vault_dev: VaultApi, proxy: FaultProxy
+) -> Iterator[Served]:
+    mounts = [vault_dev.mount("kv", {"version": version}) for version in ("2", "2")]
+    mounts.append(vault_dev.mount("pki"))
+    vault_dev("POST", f"/{mounts[2]}/root/generate/internal", {"common_name": "root", "ttl": "24h"})
+    role = {
+        "allow_any_name": True,
+        "max_ttl": "10m",
+        "generate_lease": True,
+        "key_type": "ec",
+        "key_bits": 256,
+    }
+    vault_dev("POST", f"/{mounts[2]}/roles/app", role)
+    for number in ("1", "2"):
+        vault_dev("POST", f"/{mounts[0]}/data/versioned", {"data": {"value": f"number {number}"}})
+    vault_dev("POST", f"/{mounts[0]}/data/unmanaged", {"data": {"value": "made by hand"}})
+    vault_dev("POST", f"/{mounts[1]}/data/versioned", {"data": {"value": "of another store"}})
+    folder = tmp_path_factory.mktemp("vault")
+    (folder / "manifests").mkdir()
+    documents = manifests(proxy.url, vault_dev.root_token, mounts)
+    (folder / "manifests" / "all.yaml").write_text(yaml.safe_dump_all(documents))
+    running = Served(folder, folder / "manifests")
+    running.start()
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def target(served: Served) -> Target:
+    store = StoreTarget(
+        name="kv2",
+        api_version=STORES,
+        kind="Vault",
+        object="main",
+        namespace="team-a",
+        seed="push",
+        keys=(
+            Existing("versioned", b"number 1", property="value", version="1"),
+            Existing("versioned", b"number 2", property="value", version="2"),
+            Existing("versioned", b"number 2", property="value"),
+        ),
+        limits=Limits(
+            values="object",
+            max_value_bytes=1 << 20,
+            key_pattern=r"(?!/)(?!.*//)(?!.*/$)(?!(.*/)?\.{1,2}(/|$))[^\x00-\x1f]+",
+            find=("name", "tags", "path"),
+            metadata_fetch=True,
+            push_metadata=False,
+            exists_property=True,
+            backend_calls=True,
+        ),
+        faults=Faults(
+            unavailable="fault/unavailable",
+            denied="fault/denied",
+            unauthenticated="fault/unauthenticated",
+            rate_limited="fault/rate",
+            oversize="fault/oversize",
+            unmanaged="unmanaged",
+            hang=Hang("fault/hang", 25),
+        ),
+        second=Obj("second", "team-a"),
+        foreign=Obj("foreign", "team-b"),
+        foreign_selector=Obj("borrows", "team-a"),
+        referent=Obj("referent", "team-b"),
+        bad_credentials=Obj("refused", "team-a"),
+        invalid=Obj("nonsense", "team-a"),
+    )
+    random = GeneratorTarget(
+        name="random",
+        api_version=GENERATORS,
+        kind="VaultDynamicSecret",
+        object="random",
+        namespace="team-a",
+        foreign=Obj("random", "team-b"),
+        foreign_selector=Obj("borrows", "team-a"),
+        invalid=Obj("nonsense", "team-a"),
+    )
+    lease = GeneratorTarget(
+        name="lease",
+        api_version=GENERATORS,
+        kind="VaultDynamicSecret",
+        object="lease",
+        namespace="team-a",
+        stateful=True,
+    )
+    return Target(
+        name="provider-vault",
+        endpoint=served.endpoint,
+        tls=served.tls,
+        stores=(store,),
+        generators=(random, lease),
+        metrics_url=f"http://127.0.0.1:{served.http_port}/metrics",
+        health_url=f"http://127.0.0.1:{served.http_port}/healthz",
+        process=served,
+        known_failures={f"{check}[{store}]": reason for (check, store), reason in KNOWN.items()},
+    )
+
+
+class TestConformance(EveryConformance):  # type: ignore[misc, valid-type]  # made by a function
+    """Every check of the suite."""
