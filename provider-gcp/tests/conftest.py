@@ -6,6 +6,8 @@ trusted, and which proxy is used, all of it by environment.
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -81,7 +83,7 @@ class Cloud:
         **more: Any,
     ) -> StoreHandle:
         """A store of that spec; `retries` None leaves the provider's default."""
-        handle = self.harness.add_store(NAMESPACE, spec or self.spec(**more), name=name)
+        handle = self.harness.add_store(NAMESPACE, self.spec(**more) if spec is None else spec, name=name)
         return handle if retries is None else with_retries(handle, retries)
 
     def calls(self) -> Mapping[str, float]:
@@ -94,6 +96,16 @@ class Cloud:
                 assert parts["provider"] == '"GCP/SecretManager"'
                 found[f"{parts['call']} {parts['status']}".replace('"', "")] = float(value)
         return found
+
+
+def until(condition: Callable[[], bool], *, seconds: float = 15) -> bool:
+    """Ask until `condition` holds; False when it does not in time."""
+    end, pause = time.monotonic() + seconds, threading.Event()
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        pause.wait(0.05)
+    return True
 
 
 def with_retries(handle: StoreHandle, retries: int) -> StoreHandle:

@@ -20,6 +20,7 @@ from provider_common import (
     Field,
     InvalidSpecError,
     MissingReferenceError,
+    OneOf,
     Rule,
     Selector,
     ServiceAccountSelector,
@@ -42,8 +43,12 @@ class AwsSecurityCredentials(Block):
     aws_credentials_secret_ref: Selector = Field(description="The Secret with the keys.")
 
 
-class WorkloadIdentityFederation(Block):
+class WorkloadIdentityFederation(OneOf):
     """Workload identity federation. Exactly one source of the token that Google is shown."""
+
+    shared: ClassVar[frozenset[str]] = frozenset(
+        {"audience", "external_token_endpoint", "gcp_service_account_email"}
+    )
 
     cred_config: ConfigMapKeySelector | None = Field(
         None, description="A ConfigMap with Google's external_account JSON."
@@ -67,23 +72,13 @@ class WorkloadIdentityFederation(Block):
 
     rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "[has(self.credConfig), has(self.serviceAccountRef), has(self.awsSecurityCredentials)]"
-            ".exists_one(given, given)",
-            "exactly one of credConfig, serviceAccountRef, awsSecurityCredentials has to be given",
-        ),
-        Rule(
             "has(self.credConfig) || has(self.audience)",
             "audience has to be given with serviceAccountRef and awsSecurityCredentials",
         ),
     )
 
     @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        given = [self.cred_config, self.service_account_ref, self.aws_security_credentials]
-        if sum(source is not None for source in given) != 1:
-            raise ValueError(
-                "exactly one of credConfig, serviceAccountRef, awsSecurityCredentials has to be given"
-            )
+    def _an_audience(self) -> Self:
         if self.cred_config is None and not self.audience:
             raise ValueError("audience has to be given with serviceAccountRef and awsSecurityCredentials")
         return self
