@@ -90,3 +90,8 @@ def with_retries(handle: StoreHandle, retries: int, interval: str = "20ms") -> S
         spec=secretstore_pb2.SecretStoreSpec(retry_settings=settings),
     )
     return replace(handle, store=store)
+
+
+def target(operation: str) -> dict[str, str]:
+    """The condition that tells the proxy one operation of Secrets Manager, Parameter Store or ECR."""
+    return {"X-Amz-Target": rf"\.{operation}$"}

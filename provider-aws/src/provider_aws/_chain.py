@@ -119,12 +119,7 @@ class PodCredentials:
         """What the chain finds. Raises CredentialsError when it finds nothing."""
         try:
             if self._found is None:
-                if not self._lock.acquire(timeout=remaining()):
-                    raise TemporaryError("The search for the pod's AWS credentials does not come to an end")
-                try:
-                    self._found = self._found or self._session.get_credentials()
-                finally:
-                    self._lock.release()
+                self._search()
             frozen = self._found.get_frozen_credentials() if self._found is not None else None
         except botocore.exceptions.ProfileNotFound:
             raise CredentialsError("The profile that AWS_PROFILE names is not there") from None
@@ -136,3 +131,12 @@ class PodCredentials:
                 " role (IRSA, Pod Identity)"
             )
         return Keys(frozen.access_key, frozen.secret_key, frozen.token)
+
+    def _search(self) -> None:
+        if not self._lock.acquire(timeout=remaining()):
+            raise TemporaryError("The search for the pod's AWS credentials does not come to an end")
+        try:
+            if self._found is None:
+                self._found = self._session.get_credentials()
+        finally:
+            self._lock.release()

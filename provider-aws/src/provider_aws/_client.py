@@ -100,7 +100,7 @@ class _Signing(botocore.credentials.Credentials):
     """Credentials that are asked for anew at every request."""
 
     def __init__(self, keys: Callable[[], Keys]) -> None:
-        super().__init__("", "", None, method="external-secrets")
+        super().__init__("", "", None, method="external-secrets")  # type: ignore[no-untyped-call]
         self._keys = keys
 
     def get_frozen_credentials(self) -> botocore.credentials.ReadOnlyCredentials:
@@ -145,7 +145,6 @@ class Client:
 
         Raises the classes of `_errors`; NoSecretError only when AWS says so.
         """
-
         keys = self._keys() if self._keys is not None else None  # what STS needs, it tries again by itself
 
         def attempt() -> dict[str, Any]:

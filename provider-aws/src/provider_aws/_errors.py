@@ -3,7 +3,7 @@
 AWS's own text is looked at to decide, and only a refusal's is passed on, shortened and without what changes from try to
 try: it says which permission is missing. Everywhere else the text is ours, because AWS repeats what it was sent.
 
-NoSecretError comes from a few codes only, and only of operations that read: the same codes of a write may mean a missing
+NoSecretError comes from a few codes only, and only of operations that read or delete: the same codes of a write may mean a missing
 KMS key, and then nothing may be deleted for it.
 """
 
@@ -262,15 +262,17 @@ ABSENT: Final = frozenset(
     {
         ("GetSecretValue", "ResourceNotFoundException"),
         ("DescribeSecret", "ResourceNotFoundException"),
+        ("DeleteSecret", "ResourceNotFoundException"),
         ("GetParameter", "ParameterNotFound"),
         ("GetParameter", "ParameterVersionNotFound"),
+        ("DeleteParameter", "ParameterNotFound"),
     }
 )
 """Operation and code that together say: there is no such secret or version."""
 
 _DELETED = re.compile(r"marked for deletion|scheduled for deletion|currently marked deleted", re.IGNORECASE)
 _DELETED_CODES = frozenset({"InvalidRequestException", "InvalidParameterException"})
-_READS = frozenset({"GetSecretValue", "DescribeSecret"})
+_READS = frozenset({"GetSecretValue", "DescribeSecret", "DeleteSecret"})
 
 _REQUEST_ID = re.compile(r",?\s*\(?request ?id:?\s*[-\w]+\)?,?", re.IGNORECASE)
 _LONGEST_REASON = 400

@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from provider_common import (
     Context,
+    Find,
     NoSecretError,
-    PermanentError,
     ProviderV2,
+    PushData,
+    PushRemoteRef,
     RemoteRef,
 )
 from provider_common.values import go_json
 
+from provider_aws._secret_finding import find_secrets
+from provider_aws._secret_writing import SecretWriter
+from provider_aws._values import CURRENT, tags_of, value_of, version_of
 from provider_aws.spec import AWSSecretManagerSpec
 
 if TYPE_CHECKING:
     from provider_aws._chain import Chain
     from provider_aws._client import Client
 
-CURRENT = "AWSCURRENT"
-
 
 class SecretsManagerStore(ProviderV2[AWSSecretManagerSpec]):
     """The secrets of one region, opened with one identity."""
 
     def __init__(self, ctx: Context[AWSSecretManagerSpec], client: Client, chain: Chain) -> None:
-        self._ctx = ctx
         self._client = client
         self._chain = chain
-        self._spec = ctx.spec
+        self._prefix = ctx.spec.prefix
+        self._writer = SecretWriter(ctx, client)
+
+    @classmethod
+    def depends_on_caller(cls, spec: AWSSecretManagerSpec) -> bool:
+        """Session tags may name the caller's namespace."""
+        return spec.tags_depend_on_caller
 
     @classmethod
     def open(cls, ctx: Context[AWSSecretManagerSpec]) -> Self:
@@ -42,9 +50,14 @@ class SecretsManagerStore(ProviderV2[AWSSecretManagerSpec]):
 
     def get_secret(self, ref: RemoteRef) -> bytes:
         """The secret's text, or its bytes if it was stored as bytes; with Fetch, its tags as a JSON object."""
-        name = self._spec.prefix + ref.key
+        name = self._prefix + ref.key
         if ref.metadata_policy == "Fetch":
-            return self._tags(name, ref.key)
+            found = self._client.call(
+                "DescribeSecret", f"the tags of secret {ref.key!r}", key=ref.key, SecretId=name
+            )
+            if found.get("DeletedDate") is not None:
+                raise NoSecretError(ref.key)
+            return go_json(tags_of(found), escape_html=True)
         answer = self._client.call(
             "GetSecretValue",
             f"secret {ref.key!r}",
@@ -55,11 +68,28 @@ class SecretsManagerStore(ProviderV2[AWSSecretManagerSpec]):
         )
         return value_of(answer, ref.key)
 
-    def _tags(self, name: str, key: str) -> bytes:
-        found = self._client.call("DescribeSecret", f"the tags of secret {key!r}", key=key, SecretId=name)
-        if found.get("DeletedDate") is not None:
-            raise NoSecretError(key)
-        return go_json(tags_of(found), escape_html=True)
+    def get_all_secrets(self, find: Find) -> Mapping[str, bytes]:
+        """Full names and values. `path` is the beginning of a name; tags have to be there exactly as given."""
+        return find_secrets(self._client, find)
+
+    def push_secret(self, data: PushData) -> None:
+        """Create the secret, or bring it up to date; a property is merged into its JSON."""
+        self._writer.push(data)
+
+    def delete_secret(self, ref: PushRemoteRef) -> None:
+        """Remove one property, and the secret with its last one; without a property, the secret."""
+        self._writer.delete(ref)
+
+    def secret_exists(self, ref: PushRemoteRef) -> bool:
+        """True when the secret has a current value. `property` plays no part."""
+        name = self._prefix + ref.remote_key
+        try:
+            self._client.call(
+                "GetSecretValue", f"secret {ref.remote_key!r}", SecretId=name, VersionStage=CURRENT
+            )
+        except NoSecretError:
+            return False
+        return True
 
     def validate(self) -> Sequence[str]:
         """Get the credentials: STS is asked when roles are assumed, Secrets Manager is not."""
@@ -69,26 +99,3 @@ class SecretsManagerStore(ProviderV2[AWSSecretManagerSpec]):
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
-
-
-def version_of(version: str) -> Mapping[str, str]:
-    """`uuid/<id>` is a version's id; anything else names a stage."""
-    if version.startswith("uuid/"):
-        return {"VersionId": version.removeprefix("uuid/")}
-    return {"VersionStage": version or CURRENT}
-
-
-def value_of(answer: Mapping[str, Any], key: str) -> bytes:
-    """The value in an answer: AWS keeps either text or bytes."""
-    text: str | None = answer.get("SecretString")
-    if text is not None:
-        return text.encode()
-    binary: bytes | None = answer.get("SecretBinary")
-    if binary is None:
-        raise PermanentError(f"Secret {key!r} has neither text nor bytes")
-    return binary
-
-
-def tags_of(found: Mapping[str, Any]) -> dict[str, str]:
-    """AWS's list of tags as a mapping."""
-    return {tag["Key"]: tag.get("Value", "") for tag in found.get("Tags") or ()}
