@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
+_LONGEST = (2**63 - 1) / 1e9
+"""Seconds that Go can hold: about 292 years."""
 
 
 def parse_duration(text: str) -> float:
@@ -20,6 +22,6 @@ def parse_duration(text: str) -> float:
             break
         seconds += float(part[1]) * _UNITS[part[2]]
         position = part.end()
-    if not body or position != len(body):
-        raise ValueError(f"{text!r} is not a duration: write it like 30s, 5m or 1h30m")
+    if not body or position != len(body) or seconds > _LONGEST:
+        raise ValueError(f"{text[:40]!r} is not a duration: write it like 30s, 5m or 1h30m")
     return -seconds if text.startswith("-") else seconds
