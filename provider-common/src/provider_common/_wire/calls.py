@@ -14,7 +14,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 from provider_proto import CONTRACT_VERSION_KEY
 
-from provider_common._logging import new_request_id
+from provider_common._logging import new_request_id, request_id
 from provider_common._metrics import Metrics
 from provider_common._wire import statuses, versions
 from provider_common.context import start_call
@@ -63,7 +63,8 @@ class Rpc(Generic[RequestT]):
         call = Call()
         ok = False
         try:
-            start_call(context.time_remaining())
+            request_id.set(new_request_id())
+            start_call(context.time_remaining(), context.is_active)
             versions.check(context)
             answer = self._body(self._read(data), call).SerializeToString()
             if len(answer) > LARGEST_ANSWER:
@@ -77,8 +78,9 @@ class Rpc(Generic[RequestT]):
             return answer
         except ProviderError as error:
             self._refuse(context, call, error)
-        except Exception as error:  # noqa: BLE001 - a bug in a provider ends one call, never the server
-            self._refuse(context, call, statuses.bug(error, new_request_id()))
+        except BaseException as error:  # noqa: BLE001 - a bug in a provider ends one call, never the server
+            # Also a SystemExit, or a panic of a library in Rust: grpc would leave the caller without any answer.
+            self._refuse(context, call, statuses.bug(error, request_id.get()))
         finally:
             self._metrics.rpc(self._path, ok, time.perf_counter() - began)
 
@@ -91,7 +93,7 @@ class Rpc(Generic[RequestT]):
             ) from None
 
     def _refuse(self, context: grpc.ServicerContext, call: Call, error: ProviderError) -> NoReturn:
-        _log.info("%s: %s: %s", self._path, error.code, error.message)
+        _log.info("%s: %s: %s", self._path, error.code, statuses.shown(error.message))
         statuses.abort(context, error, call.metadata)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from provider_proto.generator.v1 import generator_pb2 as pb
@@ -15,7 +16,7 @@ from provider_common._wire.faulty import carry_out
 from provider_common._wire.places import Places
 from provider_common.auth import AuthResolver, TokenCache
 from provider_common.context import ApiCallCounter, Context, SharedObjects
-from provider_common.errors import InvalidRequestError, MissingReferenceError
+from provider_common.errors import InvalidRequestError, MissingReferenceError, NoSecretError
 from provider_common.generator import GeneratorV2
 from provider_common.kube import KubeObject, KubeReader
 
@@ -48,17 +49,22 @@ class GeneratorServicer:
         with self._admission.slot(place.family, place.title):
             generator, context = self._generator(place), self._context(place)
             padding = self._fault(generator, context, "Generate", call)
-            made = generator.generate(context)
+            try:
+                made = generator.generate(context)
+            except NoSecretError as error:
+                # Only the read of a secret may say NOT_FOUND.
+                raise MissingReferenceError(error.message, details=error.details) from None
         values = {**made.data, "padding": b"x" * padding} if padding else made.data
         state = (
             b""
             if made.state is None
-            else json.dumps(made.state, separators=(",", ":"), sort_keys=True).encode()
+            # Strict: what JSON does not know (NaN) could be stored by no core.
+            else json.dumps(made.state, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
         )
         return pb.GenerateResponse(secrets=values, state=state)
 
     def cleanup(self, request: pb.CleanupRequest, call: Call) -> pb.CleanupResponse:
-        """Remove what `generate` left. Nothing to remove is fine, also when the configuration object is gone by then."""
+        """Remove what `generate` left. Nothing to remove is fine. Without the configuration object nobody can tell."""
         place = self._place(request)
         if not request.state or not place.kind.cls.keeps_state():
             return pb.CleanupResponse()
@@ -66,7 +72,8 @@ class GeneratorServicer:
         with self._admission.slot(place.family, place.title):
             generator, context = self._generator(place), self._context(place)
             self._fault(generator, context, "Cleanup", call)
-            generator.cleanup(context, state)
+            with suppress(NoSecretError):  # gone already
+                generator.cleanup(context, state)
         return pb.CleanupResponse()
 
     def _place(self, request: pb.GenerateRequest | pb.CleanupRequest) -> Place:
@@ -102,7 +109,7 @@ class GeneratorServicer:
 def _state(state: bytes) -> Mapping[str, Any]:
     try:
         parsed = json.loads(state)
-    except ValueError:
+    except (ValueError, RecursionError):
         parsed = None
     if not isinstance(parsed, dict):
         raise InvalidRequestError("state has to be the JSON object that Generate answered")

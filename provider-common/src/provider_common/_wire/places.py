@@ -7,6 +7,7 @@ request, so its answers are kept.
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -26,13 +27,21 @@ _CALLERS_CREDENTIALS = frozenset({"Provider", "ClusterProvider"})
 """Kinds whose core carries the scope in `source_namespace`: credentials are read there."""
 
 
+_LONGEST_NAME = 253
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+_KEPT = 4096
+_LARGEST_KEPT = 8 * 1024
+"""Answers kept, and the bytes of the largest store sent along for which that is done: memory is bounded by both."""
+
+
 class Places:
     """Resolves the references of one provider's requests. Raises InvalidRequestError and AccessDeniedError."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._store = lru_cache(maxsize=8192)(self._resolve_store)
-        self._generator = lru_cache(maxsize=8192)(self._resolve_generator)
+        self._store = lru_cache(maxsize=_KEPT)(self._resolve_store)
+        self._generator = lru_cache(maxsize=_KEPT)(self._resolve_generator)
 
     def store(
         self,
@@ -44,7 +53,8 @@ class Places:
     ) -> Place:
         """The place of a store request. Only while `validating` may `source_namespace` be empty."""
         context = b"" if store is None else store.SerializeToString(deterministic=True)
-        return self._store(
+        resolve = self._store if len(context) <= _LARGEST_KEPT else self._resolve_store
+        return resolve(
             ref.api_version,
             ref.kind,
             ref.name,
@@ -63,7 +73,8 @@ class Places:
     ) -> Place:
         """The place of a generator request."""
         context = b"" if generator is None else generator.SerializeToString(deterministic=True)
-        return self._generator(ref.api_version, ref.kind, ref.name, ref.namespace, source_namespace, context)
+        resolve = self._generator if len(context) <= _LARGEST_KEPT else self._resolve_generator
+        return resolve(ref.api_version, ref.kind, ref.name, ref.namespace, source_namespace, context)
 
     def _resolve_store(
         self,
@@ -82,6 +93,7 @@ class Places:
             raise InvalidRequestError(
                 "provider_ref.name is required: the store's providerRef has to name an object"
             )
+        _check_names(("provider_ref", name, namespace), source)
         kind = self._catalog.store(api_version, kind_name)
         info = _store_info(context) if context else None
         if info is not None and (info.kind in _CLUSTER_STORES) != (store_kind in _CLUSTER_STORES):
@@ -114,6 +126,7 @@ class Places:
     ) -> Place:
         if not source:
             raise InvalidRequestError("source_namespace is required")
+        _check_names(("generator_ref", name, namespace), source)
         kind = self._catalog.generator(api_version, kind_name)
         if not name and kind.cls.needs_object:
             raise InvalidRequestError(
@@ -134,6 +147,16 @@ class Places:
             source_namespace=source,
         )
         return Place(kind, config, name, scope, info, _digest(context), _retry(info))
+
+
+def _check_names(ref: tuple[str, str, str], source: str) -> None:
+    """Refuse what no object in Kubernetes is called: it is not to become a part of a path, nor a key of a cache."""
+    field, name, namespace = ref
+    if len(name) > _LONGEST_NAME:
+        raise InvalidRequestError(f"{field}.name has {len(name)} characters, more than a name may have")
+    for of, text in ((f"{field}.namespace", namespace), ("source_namespace", source)):
+        if text and not _NAMESPACE.fullmatch(text):
+            raise InvalidRequestError(f"{of} {text[:80]!r} can't be the name of a namespace")
 
 
 def _credentials_namespace(store_kind: str, config: str, source: str, info: StoreInfo | None) -> str:

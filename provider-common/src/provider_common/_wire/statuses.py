@@ -11,6 +11,7 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from provider_proto.provider.v1 import secretstore_pb2
 
+from provider_common._logging import request_id
 from provider_common.errors import PermanentError, ProviderError
 
 _log = logging.getLogger(__name__)
@@ -25,6 +26,10 @@ _MOST_DETAILS = 4
 """Bytes of one detail, and how many there are: names from the request are as long as the caller made them."""
 
 
+_LONGEST_DELAY = 86_400.0
+"""Seconds. A backend's own words may ask for more than a duration can hold."""
+
+
 class BugError(PermanentError):
     """A provider did what it must not. The caller gets a class name and a request id, nothing else."""
 
@@ -32,37 +37,53 @@ class BugError(PermanentError):
     status = "INTERNAL"
 
 
-def bug(error: BaseException, request_id: str) -> BugError:
+def bug(error: BaseException, request: str) -> BugError:
     """What the caller may know of an unexpected exception; the log learns where it came from, not what it said."""
     name = type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
     place = (
         f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else "an unknown place"
     )
-    _log.error("unexpected %s at %s (request %s)", name, place, request_id)
-    return BugError(f"The provider failed with {name}: its log has the place (request {request_id})")
+    _log.error("unexpected %s at %s (request %s)", name, place, request)
+    return BugError(f"The provider failed with {name}: its log has the place (request {request})")
 
 
 def abort(
     context: grpc.ServicerContext, error: ProviderError, metadata: tuple[tuple[str, str], ...]
 ) -> NoReturn:
     """End the call with the status of `error`. Raises, as grpc's own abort does."""
-    code = grpc.StatusCode[error.status]
-    text = _shortened(error.message, _LONGEST)
-    context.set_trailing_metadata((*metadata, (DETAILS_KEY, _details(error, code, text))))
+    try:
+        code, text, details = _status(error)
+    except Exception as broken:  # noqa: BLE001 - grpc would send its text, which nobody has looked at, to the caller
+        code, text, details = _status(bug(broken, request_id.get()))
+    context.set_trailing_metadata((*metadata, (DETAILS_KEY, details)))
     context.abort(code, text)
     raise AssertionError("grpc's abort raises")
 
 
+def shown(text: str, limit: int = _LONGEST) -> str:
+    """`text` on one line of printable characters, cut so that grpc needs at most `limit` bytes for it."""
+    text = text[: limit + 1]
+    if not text.isprintable():
+        # A name in a request may hold anything, and JSON even what is no character.
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return _shortened(text, limit)
+
+
+def _status(error: ProviderError) -> tuple[grpc.StatusCode, str, bytes]:
+    code, text = grpc.StatusCode[error.status], shown(error.message)
+    return code, text, _details(error, code, text)
+
+
 def _details(error: ProviderError, code: grpc.StatusCode, text: str) -> bytes:
     details = {
-        key: _shortened(value, _LONGEST_DETAIL) for key, value in list(error.details.items())[:_MOST_DETAILS]
+        key: shown(value, _LONGEST_DETAIL) for key, value in list(error.details.items())[:_MOST_DETAILS]
     }
     detail = secretstore_pb2.Error(code=error.code, message=text, retryable=error.retryable, details=details)
     status = status_pb2.Status(code=code.value[0], message=text)
     if error.retry_after is not None:
         delay = duration_pb2.Duration()
-        delay.FromMilliseconds(round(error.retry_after * 1000))
+        delay.FromMilliseconds(round(min(max(0.0, error.retry_after), _LONGEST_DELAY) * 1000))
         detail.retry_delay.CopyFrom(delay)
         status.details.append(_any(error_details_pb2.RetryInfo(retry_delay=delay)))
     status.details.insert(0, _any(detail))

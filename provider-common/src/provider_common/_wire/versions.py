@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 import grpc
@@ -11,6 +12,7 @@ from provider_common.errors import InvalidRequestError, PermanentError
 
 OURS = ".".join(map(str, CONTRACT_VERSION))
 OUR_METADATA = ((CONTRACT_VERSION_KEY, OURS),)
+_VERSION = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})")
 SPOKEN = tuple(f"{CONTRACT_VERSION[0]}.{minor}" for minor in range(CONTRACT_VERSION[1], -1, -1))
 """Every version this side speaks, newest first."""
 
@@ -31,12 +33,13 @@ def check(context: grpc.ServicerContext) -> None:
 @lru_cache(maxsize=64)
 def _check(theirs: str | bytes) -> None:
     text = theirs if isinstance(theirs, str) else theirs.decode(errors="replace")
-    major, dot, minor = text.partition(".")
-    if not (dot and major.isascii() and major.isdigit() and minor.isascii() and minor.isdigit()):
+    found = _VERSION.fullmatch(text)
+    if found is None:
         raise InvalidRequestError(f"metadata {CONTRACT_VERSION_KEY} has to be MAJOR.MINOR, such as {OURS}")
-    if int(major) != CONTRACT_VERSION[0]:
-        older = "the core" if int(major) < CONTRACT_VERSION[0] else "this provider"
+    major = int(found[1])
+    if major != CONTRACT_VERSION[0]:
+        older = "the core" if major < CONTRACT_VERSION[0] else "this provider"
         raise ContractVersionError(
-            f"The core speaks contract version {text[:32]}, this provider {OURS}: upgrade {older}",
-            details={"core": text[:32], "provider": OURS},
+            f"The core speaks contract version {text}, this provider {OURS}: upgrade {older}",
+            details={"core": text, "provider": OURS},
         )
