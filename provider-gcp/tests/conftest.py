@@ -108,9 +108,9 @@ def until(condition: Callable[[], bool], *, seconds: float = 15) -> bool:
     return True
 
 
-def with_retries(handle: StoreHandle, retries: int) -> StoreHandle:
+def with_retries(handle: StoreHandle, retries: int, *, interval: str = "20ms") -> StoreHandle:
     """The same store with retrySettings."""
-    settings = secretstore_pb2.RetrySettings(max_retries=retries, retry_interval="20ms")
+    settings = secretstore_pb2.RetrySettings(max_retries=retries, retry_interval=interval)
     store = secretstore_pb2.StoreContext(
         api_version="secretstore.external-secrets.io/v2alpha1",
         kind="SecretStore",

@@ -90,6 +90,8 @@ class SecretManagerServer:
         self.calls: list[tuple[str, str]] = []
         """Method and resource of every call that came, in order."""
         self.quota_projects: list[str] = []
+        self.peers: set[str] = set()
+        """Connections from which calls came."""
         self.denied: set[str] = set()
         """Permissions that are refused, such as `secretmanager.versions.access`, or `permission:key`."""
         self._secrets: dict[tuple[str, str], Secret] = {}
@@ -131,6 +133,7 @@ class SecretManagerServer:
             self.calls.clear()
             self.denied.clear()
             self.quota_projects.clear()
+            self.peers.clear()
 
     def put(
         self,
@@ -245,6 +248,7 @@ class SecretManagerServer:
             resource = _resource(message)
             with self._lock:
                 self.calls.append((method, resource))
+                self.peers.add(context.peer())
             self._authenticate(context)
             for rule in self._due(method, resource):
                 rule.act(context)

@@ -100,7 +100,7 @@ def translate(error: GoogleAPICallError, asked: Asked) -> ProviderError:
         return found
     made = EXCEPTIONS[code]
     retry_after = _retry_after(error) if issubclass(made, TemporaryError) else None
-    return made(f"{asked}: {_REASONS[code]}", retry_after=retry_after)
+    return made(f"{asked}: {REASONS[code]}", retry_after=retry_after)
 
 
 def _not_found(_: GoogleAPICallError, text: str, asked: Asked) -> ProviderError | None:
@@ -149,7 +149,7 @@ _SPECIAL = {
     grpc.StatusCode.FAILED_PRECONDITION: _precondition,
 }
 
-_REASONS: Mapping[grpc.StatusCode, str] = {
+REASONS: Mapping[grpc.StatusCode, str] = {
     grpc.StatusCode.CANCELLED: "the connection to Google was given up",
     grpc.StatusCode.UNKNOWN: "Google answers an unknown error",
     grpc.StatusCode.INVALID_ARGUMENT: "Google does not accept what was asked: check names, labels and annotations",
