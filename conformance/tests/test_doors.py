@@ -126,7 +126,7 @@ def test_pytest_judges_an_endpoint(pytester: pytest.Pytester, target_file: Path,
         "--provider-endpoint", served.endpoint, *_arguments(target_file, "-k", FEW, "--provider-report-dir", "out")
     )  # fmt: skip
     done.assert_outcomes(passed=4, deselected=len(all_checks()) - 4)
-    assert (pytester.path / "out" / "report.html").exists()
+    assert (pytester.path / "out" / "right-1.1-v2" / "report.html").exists()
     done.stdout.fnmatch_lines(
         ["*right: memory, core: conformant (2 passed)*", "*left out on the command line*"]
     )

@@ -52,9 +52,20 @@ def test_a_provider_passes_both_profiles(target: Target, contract: tuple[int, in
     results, left = run(target, selected(slow=contract == (1, 1)))
     version = f"{contract[0]}.{contract[1]}"
     report = Report.of(results, name=target.name, started=started, left_behind=left, contract=version)
-    write_all(report, REPORTS / f"{target.name}-{version}")
+    write_all(report, REPORTS / f"{target.name}-{version}-{target.dialect}")
     assert _failures(results) == []
     assert left == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_runs_in_a_row_agree(target: Target) -> None:
+    """A check that fails now and then is worse than none. `python conformance/tests/repeat.py 100` makes more of them."""
+    checks = selected(slow=False)
+    rounds = [run(target, checks)[0] for _ in range(3)]
+    assert [_failures(results) for results in rounds] == [[], [], []]
+    statuses = [[(result.check, result.subject, result.status) for result in results] for results in rounds]
+    assert statuses[0] == statuses[1] == statuses[2]
 
 
 @pytest.mark.parametrize("dialect", ["s", "p"])

@@ -131,7 +131,9 @@ class _Subject:
         return self.session.target
 
     def object(self, name: str) -> Obj:
-        """Another config object. Raises NotRun when the target names none."""
+        """Another config object. Raises NotRun when the target names none, NotApplicable when there can't be one."""
+        if not self.named.credentials and name in {"foreign_selector", "referent", "bad_credentials"}:
+            raise NotApplicable("declared: the kind uses no credentials")
         found = getattr(self.named, name)
         if found is None:
             raise NotRun(f"not seeded: needs another config object ({name})")

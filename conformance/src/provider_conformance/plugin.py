@@ -23,6 +23,7 @@ from provider_conformance.verdict import Result, Status
 
 if TYPE_CHECKING:
     from provider_conformance.registry import Check
+    from provider_conformance.report import Report
     from provider_conformance.run import Suite
     from provider_conformance.target import Target
 
@@ -37,12 +38,33 @@ class _Run:
 
     def __init__(self) -> None:
         self.started = time.time()
-        self.results: list[Result] = []
+        self.reports: dict[str, _Judged] = {}
         self.expected: set[str] = set()
         self.deselected: list[pytest.Item] = []
         self.unjudged: list[str] = []
         self.left_behind: list[str] = []
-        self.name = "provider"
+
+    @property
+    def failed(self) -> bool:
+        """Whether any result of any target is a failure."""
+        return any(r.status is Status.FAILED for judged in self.reports.values() for r in judged.results)
+
+    def finished(self) -> list[Report]:
+        """A report for every target that was judged."""
+        from provider_conformance.report import Report
+
+        return [
+            Report.of(judged.results, started=self.started, left_behind=self.left_behind, **judged.about)
+            for judged in self.reports.values()
+        ]
+
+
+class _Judged:
+    """Results of one target, in one dialect and contract version."""
+
+    def __init__(self, about: dict[str, Any]) -> None:
+        self.about = about
+        self.results: list[Result] = []
 
 
 _RUN = pytest.StashKey[_Run]()
@@ -60,7 +82,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--provider-profile", choices=("core", "extended", "all"), default="all", help="which checks to run"
     )
     group.addoption(
-        "--provider-report-dir", metavar="DIR", help="write the JSON, Markdown and HTML report there"
+        "--provider-report-dir",
+        metavar="DIR",
+        help="write each target's reports (JSON, JUnit, Markdown, HTML) below it",
     )
     group.addoption("--provider-seed", type=int, help="seed of the fuzzing, to repeat an earlier run")
 
@@ -145,7 +169,6 @@ def conformance_suite(request: pytest.FixtureRequest, target: Target) -> Iterato
     from provider_conformance.run import Suite
 
     suite = Suite(target, seed=request.config.getoption("--provider-seed"))
-    request.config.stash[_RUN].name = target.name
     try:
         yield suite
     finally:
@@ -160,10 +183,15 @@ def conformance(request: pytest.FixtureRequest, conformance_suite: Suite) -> Cal
     def judge(check: Check) -> None:
         with _alone(conformance_suite.target.endpoint, exclusive=check.alone):
             results = conformance_suite.run(check)
-        rows = [result.as_json() for result in results]
-        request.node.user_properties.append(
-            (_PROPERTY, json.dumps({"target": conformance_suite.target.name, "rows": rows}))
-        )
+        target, seed = conformance_suite.target, conformance_suite.session.seed
+        about = {
+            "name": target.name,
+            "contract": f"{target.contract[0]}.{target.contract[1]}",
+            "dialect": target.dialect,
+            "seed": seed,
+        }
+        said = {"about": about, "rows": [result.as_json() for result in results]}
+        request.node.user_properties.append((_PROPERTY, json.dumps(said)))
         _tell(check, results)
 
     return judge
@@ -204,8 +232,10 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     for name, value in report.user_properties:
         if name == _PROPERTY and report.when == "call":
             said = json.loads(str(value))
-            run.name = said["target"]
-            run.results += [Result.from_json(row) for row in said["rows"]]
+            about = said["about"]
+            key = f"{about['name']}-{about['contract']}-{about['dialect']}"
+            judged = run.reports.setdefault(key, _Judged(about))
+            judged.results += [Result.from_json(row) for row in said["rows"]]
 
 
 _current: _Run | None = None
@@ -246,17 +276,14 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
             "left_behind": run.left_behind,
         }
         return
-    failed = any(result.status is Status.FAILED for result in run.results)
-    if (failed or run.unjudged) and exitstatus == pytest.ExitCode.OK:
+    if (run.failed or run.unjudged) and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     folder = session.config.getoption("--provider-report-dir")
-    if folder and run.results:
-        from provider_conformance.report import Report, write_all
+    if folder:
+        from provider_conformance.report import write_all
 
-        write_all(
-            Report.of(run.results, name=run.name, started=run.started, left_behind=run.left_behind),
-            Path(folder),
-        )
+        for report in run.finished():
+            write_all(report, Path(folder, f"{report.name}-{report.contract}-{report.dialect}"))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -271,14 +298,12 @@ def pytest_testnodedown(node: Any, error: object) -> None:  # noqa: ARG001 - xdi
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """A verdict per subject and profile."""
     run = config.stash[_RUN]
-    if not (run.results or run.unjudged):
+    if not (run.reports or run.unjudged):
         return
-    from provider_conformance.report import Report
-
     terminalreporter.section("provider conformance")
-    report = Report.of(run.results, name=run.name, started=run.started, left_behind=run.left_behind)
-    for line in report.summary_lines():
-        terminalreporter.write_line(line)
+    for report in run.finished():
+        for line in report.summary_lines():
+            terminalreporter.write_line(line)
     if run.deselected:
         terminalreporter.write_line(
             f"{len(run.deselected)} checks were left out on the command line: not run"

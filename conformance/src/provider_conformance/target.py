@@ -171,6 +171,8 @@ class StoreTarget:
     key_prefix: str = "conformance-"
     limits: Limits = field(default_factory=Limits)
     faults: Faults = field(default_factory=Faults)
+    credentials: bool = True
+    """The kind uses credentials. False: there are none that could be missing, refused or of another namespace."""
     second: Obj | None = None
     """A second usable config object of the same kind, with content of its own."""
     foreign: Obj | None = None
@@ -197,6 +199,8 @@ class GeneratorTarget:
     """It gives the same values every time, for tests."""
     stateful: bool = False
     """Generate answers a state."""
+    credentials: bool = True
+    """The kind uses credentials."""
     object_optional: bool = False
     """The kind has no settings, and generates without a config object, too."""
     foreign: Obj | None = None

@@ -63,7 +63,8 @@ def matrix(reports: Sequence[Report]) -> str:
             row = cells.setdefault((f"{report.name}{dialect}", verdict.subject), {})
             counts = verdict.counts
             judged = sum(counts[status] for status in _JUDGED)
-            row[report.contract, verdict.profile] = f"{verdict.word}, {counts[Status.PASSED]}/{judged}"
+            rest = f", {counts[Status.NOT_RUN]} not run" if counts[Status.NOT_RUN] else ""
+            row[report.contract, verdict.profile] = f"{verdict.word}, {counts[Status.PASSED]}/{judged}{rest}"
         for result in report.results:
             if result.status in {Status.KNOWN, Status.FAILED}:
                 notes[
