@@ -36,7 +36,7 @@ def main() -> int:
 
 def seed(vault: VaultServer) -> None:
     """Put in what the manifests ask for, as somebody would by hand."""
-    secrets = {
+    secrets: dict[str, dict[str, object]] = {
         "shop/database": {
             "host": "db.shop.svc",
             "port": 5432,

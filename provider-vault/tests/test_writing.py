@@ -271,3 +271,47 @@ def test_writes_cost_no_more_calls_than_needed(bench: Bench, kv1: str, kv2: str,
         "delete": lambda: bench.harness.delete(store, key),
     }
     assert cost(bench, actions[action]) == expected
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_without_a_store_path_secrets_are_pushed_found_and_deleted_too(
+    bench: Bench, kv1: str, kv2: str, version: str
+) -> None:
+    """The mount then stands in every key; what a find gives is relative to the mount all the same."""
+    mount = kv1 if version == "v1" else kv2
+    store = bench.store(None, version=version)
+    bench.harness.push(store, f"{mount}/pathless/app", {"a": b"1"})
+    assert set(bench.harness.find(store, path=f"{mount}/pathless")) == {"pathless/app"}
+    assert bench.harness.exists(store, f"{mount}/pathless/app", property="a")
+    bench.harness.delete(store, f"{mount}/pathless/app")
+    assert not bench.harness.exists(store, f"{mount}/pathless/app")
+
+
+def test_a_change_in_between_is_merged_or_reported(bench: Bench, kv2: str, fault_proxy: Any) -> None:
+    """With `checkAndSet.required` it is an error at once, else the secret is read again."""
+    from eso_e2e.faults import Answer, Respond
+
+    proxy = fault_proxy(bench.vault.address)
+    stores = {
+        required: bench.through(
+            proxy, kv2, name=f"required-{required}".lower(), checkAndSet={"required": required}
+        )
+        for required in (False, True)
+    }
+    for required, store in stores.items():
+        key = f"push/raced-{required}".lower()
+        bench.harness.push(store, key, {"k": b"1"}, secret_key="k", property="ours")
+
+        def interfere(_: Any, key: str = key) -> Answer | None:
+            bench.vault("POST", f"/{kv2}/data/{key}", {"data": {"ours": "1", "theirs": "2"}})
+            return None
+
+        proxy.inject(Respond(interfere), method="POST", path=f"{kv2}/data/{key}", times=1)
+        if required:
+            with bench.harness.fails() as failure:
+                bench.harness.push(store, key, {"k": b"3"}, secret_key="k", property="ours")
+            assert failure.error.code == "CONFLICT"
+            assert stored(bench, kv2, key) == {"ours": "1", "theirs": "2"}
+        else:
+            bench.harness.push(store, key, {"k": b"3"}, secret_key="k", property="ours")
+            assert stored(bench, kv2, key) == {"ours": "3", "theirs": "2"}
