@@ -128,7 +128,7 @@ def test_an_older_server_says_unknown_for_absent(
     """Only the ending of the text tells that the secret is absent."""
     files: dict[str, Any] = {"ca": authority.ca_file, "cert": pair.cert, "key": pair.key}
     with (
-        go_peer.serve(**files, absent_is_unknown=True) as address,
+        go_peer.serve(**files, dialect="p") as address,
         dial(address, authority, pair) as opened,
         pytest.raises(grpc.RpcError) as caught,
     ):

@@ -10,7 +10,10 @@
 //	  {"call": "/grpc.health.v1.Health/Check"}
 //	]}
 //
-// `go-peer serve` is a provider that keeps its secrets in memory.
+// `go-peer load` is a core under load: it repeats one call until standard input ends, and reads its certificates anew each time.
+//
+// `go-peer serve` is a provider that keeps its secrets in memory. `go-peer certs` makes the certificates for both, as the Go
+// cert-controller does.
 package main
 
 import (
@@ -34,11 +37,15 @@ func run(arguments []string) error {
 		switch arguments[0] {
 		case "call":
 			return call(arguments[1:], os.Stdin, os.Stdout)
+		case "load":
+			return load(arguments[1:], os.Stdin, os.Stdout)
 		case "serve":
 			return serve(arguments[1:])
+		case "certs":
+			return certs(arguments[1:])
 		}
 	}
-	return errors.New("usage: go-peer call|serve [flags]")
+	return errors.New("usage: go-peer call|load|serve|certs [flags]")
 }
 
 type tlsFiles struct {

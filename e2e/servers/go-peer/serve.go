@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"net"
 	"os"
 	"os/signal"
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
 
 	generatorv1 "external-secrets.io/e2e/servers/go-peer/gen/generator/v1"
 	providerv1 "external-secrets.io/e2e/servers/go-peer/gen/provider/v1"
@@ -24,20 +26,15 @@ import (
 func serve(arguments []string) error {
 	flags := flag.NewFlagSet("serve", flag.ExitOnError)
 	listen := flags.String("listen", "127.0.0.1:8080", "host:port to listen on")
-	secrets := flags.String("secrets", "", "JSON file of the secrets to begin with: an object of strings")
-	absentIsUnknown := flags.Bool("absent-is-unknown", false, "say UNKNOWN for an absent secret, as the older Go servers do")
+	secrets := flags.String("secrets", "", "JSON file of the secrets to begin with: an object of strings; any reference leads to them")
+	objects := flags.String("objects", "", "JSON file of config objects and of who has credentials, in place of -secrets")
+	dialect := flags.String("dialect", dialectS, "s, or p as the older Go servers: other store kinds, and UNKNOWN for an absent secret")
 	files := tlsFlags(flags)
 	flags.Parse(arguments)
 
-	store := &memoryStore{secrets: map[string]string{}, absentIsUnknown: *absentIsUnknown}
-	if *secrets != "" {
-		content, err := os.ReadFile(*secrets)
-		if err != nil {
-			return err
-		}
-		if err := json.Unmarshal(content, &store.secrets); err != nil {
-			return err
-		}
+	known, err := clusterOf(*objects, *secrets, *dialect)
+	if err != nil {
+		return err
 	}
 	authority, pair, err := files.load()
 	if err != nil {
@@ -61,9 +58,10 @@ func serve(arguments []string) error {
 		}),
 		grpc.MaxRecvMsgSize(4<<20),
 	)
-	providerv1.RegisterSecretStoreProviderServer(server, store)
-	generatorv1.RegisterGeneratorProviderServer(server, &counter{})
+	providerv1.RegisterSecretStoreProviderServer(server, &memoryStore{cluster: known})
+	generatorv1.RegisterGeneratorProviderServer(server, &counter{cluster: known})
 	grpc_health_v1.RegisterHealthServer(server, health.NewServer())
+	reflection.Register(server)
 	listener, err := net.Listen("tcp", *listen)
 	if err != nil {
 		return err
@@ -75,4 +73,24 @@ func serve(arguments []string) error {
 		server.GracefulStop()
 	}()
 	return server.Serve(listener)
+}
+
+func clusterOf(objects, secrets, dialect string) (*cluster, error) {
+	if dialect != dialectS && dialect != dialectP {
+		return nil, fmt.Errorf("-dialect %q: there are s and p", dialect)
+	}
+	if objects != "" {
+		return readCluster(objects, dialect)
+	}
+	begin := map[string]string{}
+	if secrets != "" {
+		content, err := os.ReadFile(secrets)
+		if err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(content, &begin); err != nil {
+			return nil, err
+		}
+	}
+	return clusterOfAnything(begin, dialect), nil
 }

@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"sync"
-	"sync/atomic"
 
+	"github.com/tidwall/gjson"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	generatorv1 "external-secrets.io/e2e/servers/go-peer/gen/generator/v1"
 	providerv1 "external-secrets.io/e2e/servers/go-peer/gen/provider/v1"
 )
 
@@ -21,56 +19,76 @@ import (
 // the same ending), and everything else that goes wrong is UNKNOWN with free text, here as a plain error.
 type memoryStore struct {
 	providerv1.UnimplementedSecretStoreProviderServer
-	mutex           sync.Mutex
-	secrets         map[string]string
-	absentIsUnknown bool
+	cluster *cluster
 }
 
 const absent = "Secret does not exist"
 
-func (m *memoryStore) check(ref *providerv1.ProviderReference, sourceNamespace string) error {
-	switch {
-	case sourceNamespace == "":
-		return errors.New("source namespace is required")
-	case ref == nil:
-		return errors.New("provider reference is required")
-	case strings.Count(ref.GetApiVersion(), "/") != 1:
-		return fmt.Errorf("invalid api version: %s", ref.GetApiVersion())
+// open gives the config object of a data call, in the order of checks that the Go servers have: the request's body was
+// looked at before.
+func (m *memoryStore) open(ref *providerv1.ProviderReference, sourceNamespace string) (*object, error) {
+	if sourceNamespace == "" {
+		return nil, errors.New("source namespace is required")
 	}
-	return nil
+	return m.client(ref, sourceNamespace)
+}
+
+func (m *memoryStore) client(ref *providerv1.ProviderReference, sourceNamespace string) (*object, error) {
+	if ref == nil {
+		return nil, errors.New("provider reference is required")
+	}
+	found, err := m.cluster.find(ref, sourceNamespace)
+	if err != nil {
+		return nil, fmt.Errorf("failed to get client: failed to map provider reference to spec: %w", err)
+	}
+	if err := m.cluster.logIn(found, ref, ref.GetStoreRefKind(), sourceNamespace); err != nil {
+		return nil, fmt.Errorf("failed to get client: %w", err)
+	}
+	return found, nil
 }
 
 func (m *memoryStore) missing(what string) error {
-	if m.absentIsUnknown {
+	if m.cluster.dialect == dialectP {
 		return errors.New(what + absent)
 	}
 	return status.Error(codes.NotFound, what+absent)
 }
 
-func (m *memoryStore) read(ref *providerv1.ExternalSecretDataRemoteRef, what string) (string, error) {
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	value, ok := m.secrets[ref.GetKey()]
+func (m *memoryStore) read(from *object, ref *providerv1.ExternalSecretDataRemoteRef, what string) (string, error) {
+	from.mutex.Lock()
+	defer from.mutex.Unlock()
+	value, ok := from.Secrets[ref.GetKey()]
 	if !ok {
 		return "", m.missing(what)
 	}
 	if ref.GetProperty() == "" {
 		return value, nil
 	}
-	members, err := asMap(value)
-	if err != nil {
-		return "", errors.New(what + err.Error())
+	if !gjson.Valid(value) {
+		return "", errors.New(what + "the secret is not a JSON object")
 	}
-	member, ok := members[ref.GetProperty()]
+	part, ok := property(value, ref.GetProperty())
 	if !ok {
 		return "", m.missing(what)
 	}
-	return string(member), nil
+	return part, nil
+}
+
+// property is a gjson path; a member whose name is literally the path wins.
+func property(value, path string) (string, bool) {
+	found := gjson.Result{}
+	if strings.Contains(path, ".") {
+		found = gjson.Get(value, strings.ReplaceAll(path, ".", `\.`))
+	}
+	if !found.Exists() {
+		found = gjson.Get(value, path)
+	}
+	return found.String(), found.Exists()
 }
 
 // asMap takes strings without their quotes and everything else as its JSON text.
 func asMap(value string) (map[string][]byte, error) {
-	var members map[string]json.RawMessage
+	members := map[string]json.RawMessage{}
 	if err := json.Unmarshal([]byte(value), &members); err != nil {
 		return nil, errors.New("the secret is not a JSON object")
 	}
@@ -89,10 +107,11 @@ func (m *memoryStore) GetSecret(_ context.Context, in *providerv1.GetSecretReque
 	if in.GetRemoteRef() == nil {
 		return nil, errors.New("request or remote ref is nil")
 	}
-	if err := m.check(in.GetProviderRef(), in.GetSourceNamespace()); err != nil {
+	from, err := m.open(in.GetProviderRef(), in.GetSourceNamespace())
+	if err != nil {
 		return nil, err
 	}
-	value, err := m.read(in.GetRemoteRef(), "failed to get secret: ")
+	value, err := m.read(from, in.GetRemoteRef(), "failed to get secret: ")
 	if err != nil {
 		return nil, err
 	}
@@ -103,10 +122,11 @@ func (m *memoryStore) GetSecretMap(_ context.Context, in *providerv1.GetSecretMa
 	if in.GetRemoteRef() == nil {
 		return nil, errors.New("request or remote ref is nil")
 	}
-	if err := m.check(in.GetProviderRef(), in.GetSourceNamespace()); err != nil {
+	from, err := m.open(in.GetProviderRef(), in.GetSourceNamespace())
+	if err != nil {
 		return nil, err
 	}
-	value, err := m.read(in.GetRemoteRef(), "failed to get secret map: ")
+	value, err := m.read(from, in.GetRemoteRef(), "failed to get secret map: ")
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +141,8 @@ func (m *memoryStore) GetAllSecrets(_ context.Context, in *providerv1.GetAllSecr
 	if in.GetFind() == nil {
 		return nil, errors.New("request or find criteria is nil")
 	}
-	if err := m.check(in.GetProviderRef(), in.GetSourceNamespace()); err != nil {
+	from, err := m.open(in.GetProviderRef(), in.GetSourceNamespace())
+	if err != nil {
 		return nil, err
 	}
 	if in.GetFind().GetName() == nil {
@@ -131,10 +152,10 @@ func (m *memoryStore) GetAllSecrets(_ context.Context, in *providerv1.GetAllSecr
 	if err != nil {
 		return nil, fmt.Errorf("failed to get all secrets: %w", err)
 	}
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
+	from.mutex.Lock()
+	defer from.mutex.Unlock()
 	found := map[string][]byte{}
-	for key, value := range m.secrets {
+	for key, value := range from.Secrets {
 		if name.MatchString(key) {
 			found[key] = []byte(value)
 		}
@@ -146,75 +167,99 @@ func (m *memoryStore) PushSecret(_ context.Context, in *providerv1.PushSecretReq
 	if in.GetPushSecretData() == nil {
 		return nil, errors.New("request or push secret data is nil")
 	}
-	if err := m.check(in.GetProviderRef(), in.GetSourceNamespace()); err != nil {
+	to, err := m.open(in.GetProviderRef(), in.GetSourceNamespace())
+	if err != nil {
 		return nil, err
 	}
-	value, ok := in.GetSecretData()[in.GetPushSecretData().GetSecretKey()]
-	if in.GetPushSecretData().GetSecretKey() == "" {
-		whole := map[string]string{}
-		for key, one := range in.GetSecretData() {
-			whole[key] = string(one)
-		}
-		value, _ = json.Marshal(whole)
-		ok = true
+	value, err := payload(in)
+	if err != nil {
+		return nil, fmt.Errorf("failed to push secret: %w", err)
 	}
-	if !ok {
-		return nil, errors.New("failed to push secret: no such key in the Secret")
-	}
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	m.secrets[in.GetPushSecretData().GetRemoteKey()] = string(value)
+	to.mutex.Lock()
+	defer to.mutex.Unlock()
+	to.Secrets[in.GetPushSecretData().GetRemoteKey()] = value
 	return &providerv1.PushSecretResponse{}, nil
 }
 
+// payload is the selected value, or the whole Secret as one JSON object of strings.
+func payload(in *providerv1.PushSecretRequest) (string, error) {
+	if key := in.GetPushSecretData().GetSecretKey(); key != "" {
+		value, ok := in.GetSecretData()[key]
+		if !ok {
+			return "", errors.New("no such key in the Secret")
+		}
+		return string(value), nil
+	}
+	whole := map[string]string{}
+	for key, one := range in.GetSecretData() {
+		whole[key] = string(one)
+	}
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(whole)
+	return strings.TrimSuffix(text.String(), "\n"), err
+}
+
 func (m *memoryStore) DeleteSecret(_ context.Context, in *providerv1.DeleteSecretRequest) (*providerv1.DeleteSecretResponse, error) {
-	if err := m.check(in.GetProviderRef(), in.GetSourceNamespace()); err != nil {
+	if in.GetRemoteRef() == nil {
+		return nil, errors.New("request or remote ref is nil")
+	}
+	from, err := m.open(in.GetProviderRef(), in.GetSourceNamespace())
+	if err != nil {
 		return nil, err
 	}
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	delete(m.secrets, in.GetRemoteRef().GetRemoteKey())
+	from.mutex.Lock()
+	defer from.mutex.Unlock()
+	delete(from.Secrets, in.GetRemoteRef().GetRemoteKey())
 	return &providerv1.DeleteSecretResponse{}, nil
 }
 
 func (m *memoryStore) SecretExists(_ context.Context, in *providerv1.SecretExistsRequest) (*providerv1.SecretExistsResponse, error) {
-	if err := m.check(in.GetProviderRef(), in.GetSourceNamespace()); err != nil {
+	if in.GetRemoteRef() == nil {
+		return nil, errors.New("request or remote ref is nil")
+	}
+	from, err := m.open(in.GetProviderRef(), in.GetSourceNamespace())
+	if err != nil {
 		return nil, err
 	}
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	_, ok := m.secrets[in.GetRemoteRef().GetRemoteKey()]
+	from.mutex.Lock()
+	defer from.mutex.Unlock()
+	_, ok := from.Secrets[in.GetRemoteRef().GetRemoteKey()]
 	return &providerv1.SecretExistsResponse{Exists: ok}, nil
 }
 
-func (m *memoryStore) Validate(context.Context, *providerv1.ValidateRequest) (*providerv1.ValidateResponse, error) {
+// Validate is asked without a source namespace for cluster-scoped stores. Where the credentials depend on it, nothing can
+// be said yet, which counts as valid.
+func (m *memoryStore) Validate(_ context.Context, in *providerv1.ValidateRequest) (*providerv1.ValidateResponse, error) {
+	ref, source := in.GetProviderRef(), in.GetSourceNamespace()
+	if ref == nil {
+		return nil, errors.New("provider reference is required")
+	}
+	if m.cluster.dialect == dialectP && source == "" && m.cluster.isClusterScoped(ref.GetStoreRefKind()) {
+		if _, err := m.cluster.find(ref, source); err != nil {
+			return nil, fmt.Errorf("failed to get client: failed to map provider reference to spec: %w", err)
+		}
+		return &providerv1.ValidateResponse{Valid: true}, nil
+	}
+	if _, err := m.client(ref, source); err != nil {
+		return nil, err
+	}
 	return &providerv1.ValidateResponse{Valid: true}, nil
 }
 
-func (m *memoryStore) Capabilities(context.Context, *providerv1.CapabilitiesRequest) (*providerv1.CapabilitiesResponse, error) {
+// Capabilities is decided by the kind alone, without a look at any object.
+func (m *memoryStore) Capabilities(_ context.Context, in *providerv1.CapabilitiesRequest) (*providerv1.CapabilitiesResponse, error) {
+	ref := in.GetProviderRef()
+	if ref == nil {
+		return nil, errors.New("provider reference is required")
+	}
+	served := m.cluster.anything
+	for _, one := range m.cluster.Objects {
+		served = served || one.Kind == ref.GetKind()
+	}
+	if !served {
+		return nil, fmt.Errorf("failed to resolve provider: no provider for %s %s", ref.GetApiVersion(), ref.GetKind())
+	}
 	return &providerv1.CapabilitiesResponse{Capabilities: providerv1.SecretStoreCapabilities_READ_WRITE}, nil
-}
-
-// counter generates the next number, and remembers in its state which one it was.
-type counter struct {
-	generatorv1.UnimplementedGeneratorProviderServer
-	last atomic.Int64
-}
-
-func (c *counter) Generate(_ context.Context, in *generatorv1.GenerateRequest) (*generatorv1.GenerateResponse, error) {
-	if group, _, _ := strings.Cut(in.GetGeneratorRef().GetApiVersion(), "/"); group != "generators.external-secrets.io" {
-		return nil, errors.New("failed to get generator: generatorRef may only reference the generators group")
-	}
-	number := fmt.Sprint(c.last.Add(1))
-	return &generatorv1.GenerateResponse{
-		Secrets: map[string][]byte{"number": []byte(number)},
-		State:   []byte(`{"number":` + number + `}`),
-	}, nil
-}
-
-func (c *counter) Cleanup(_ context.Context, in *generatorv1.CleanupRequest) (*generatorv1.CleanupResponse, error) {
-	if !json.Valid(in.GetState()) {
-		return nil, errors.New("failed to cleanup generator resources: the state is not JSON")
-	}
-	return &generatorv1.CleanupResponse{}, nil
 }

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from eso_e2e.process import ServerError, ServerProcess, free_port
 
@@ -74,13 +74,14 @@ class GoPeer:
         cert: Path,
         key: Path,
         secrets: Mapping[str, str] | None = None,
-        absent_is_unknown: bool = False,
+        objects: Path | None = None,
+        dialect: Literal["s", "p"] = "s",
         port: int | None = None,
     ) -> Iterator[str]:
         """Serve the contract's baseline as the Go providers do, from memory, and give the address.
 
-        Any reference is accepted. An absent secret is NOT_FOUND, or UNKNOWN as in the older Go servers if
-        `absent_is_unknown`; every other error is UNKNOWN. Generators of the Go group count up from 1.
+        Any reference leads to `secrets`, unless the JSON file `objects` says which config objects there are. An absent secret
+        is NOT_FOUND, or UNKNOWN in the older dialect `p`; every other error is UNKNOWN. Generators count up from 1.
         """
         folder = Path(tempfile.mkdtemp(prefix="eso-e2e-go-peer-"))
         content = folder / "secrets.json"
@@ -89,8 +90,9 @@ class GoPeer:
         address = f"127.0.0.1:{port or free_port()}"
         command: list[str | Path] = [self.binary, "serve", "-listen", address, "-secrets", content]
         command += ["-ca", ca, "-cert", cert, "-key", key]
-        if absent_is_unknown:
-            command.append("-absent-is-unknown")
+        command += ["-dialect", dialect]
+        if objects is not None:
+            command += ["-objects", objects]
         try:
             with ServerProcess(command, log=folder / "log", remove=folder) as server:
                 server.wait_ready(lambda: _listens(address))
