@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
 
 import pytest
-from provider_common import Context, DeadlineError, InvalidSpecError, RetrySettings, Spec, TemporaryError
+from provider_common import (
+    Context,
+    DeadlineError,
+    InvalidSpecError,
+    RetrySettings,
+    SharedObjects,
+    Spec,
+    TemporaryError,
+)
 from provider_common.auth import AuthResolver, Scope, TokenCache
 from provider_common.context import call_deadline, remaining, start_call
 from provider_common.testing import FakeKube
@@ -135,3 +145,72 @@ def test_a_caller_that_has_gone_ends_the_call() -> None:
 
     with pytest.raises(DeadlineError, match="gone"):
         copy_context().run(call)
+
+
+def test_no_call_takes_longer_than_the_longest() -> None:
+    """Whatever deadline the caller sets, a far one or none."""
+    for seconds in (None, 3600.0):
+        with call_deadline(seconds):
+            assert 29 < remaining() <= 30
+
+
+def test_a_deadline_inside_of_another_is_put_back() -> None:
+    """With the caller who may go."""
+
+    def call() -> None:
+        start_call(10, lambda: False)
+        with call_deadline(5):
+            assert 0 < remaining() <= 5
+        remaining()
+
+    with pytest.raises(DeadlineError, match="gone"):
+        copy_context().run(call)
+
+
+def test_a_shared_object_that_can_not_be_made_is_tried_again_and_leaves_nothing_behind() -> None:
+    shared = SharedObjects()
+
+    def fail() -> None:
+        raise TemporaryError("away")
+
+    for i in range(10):
+        with pytest.raises(TemporaryError):
+            shared.get(("k", i), fail)
+
+    assert len(shared._making) == 0
+    assert shared.get(("k", 0), lambda: "made") == "made"
+
+
+def test_who_waits_for_a_shared_object_waits_no_longer_than_its_own_time() -> None:
+    """The one who makes it may hang."""
+    shared, began, go = SharedObjects(), threading.Event(), threading.Event()
+
+    def hang() -> str:
+        began.set()
+        go.wait(10)
+        return "made"
+
+    with ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(shared.get, "k", hang)
+        assert began.wait(10)
+        with call_deadline(0.05), pytest.raises(DeadlineError):
+            shared.get("k", hang)
+        go.set()
+        assert hanging.result() == "made"
+
+
+def test_a_shared_object_that_is_discarded_is_closed_and_made_anew() -> None:
+    closed = []
+
+    class Thing:
+        def close(self) -> None:
+            closed.append(self)
+            raise OSError("it does not want to")
+
+    shared = SharedObjects()
+    first = shared.get("k", Thing)
+    shared.discard("k")
+    shared.discard("never there")
+
+    assert closed == [first]
+    assert shared.get("k", Thing) is not first

@@ -1,7 +1,7 @@
 """Reads of the same remote object that arrive together, or within a short window, cost one backend call.
 
 Only reads: a push or a delete through this server clears the window, also of reads that are still under way. Errors are
-not kept, except permanent ones (no such secret, say), and those for the window only. No grpc here.
+not kept, except permanent ones (no such secret, say), and those for a moment. No grpc here.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar, cast
 
-from provider_common.context import remaining
-from provider_common.errors import DeadlineError, PermanentError
+from provider_common.context import LONGEST_CALL, remaining, time_is_over
+from provider_common.errors import DeadlineError, PermanentError, TemporaryError
 
 T = TypeVar("T")
 
 _LOOK_AFTER = 0.25
 """Seconds after which a waiting call looks whether its caller is still there."""
+_LONGEST_NEGATIVE = 1.0
+"""Seconds for which an error is kept at most, however long values are."""
 _MAX_ENTRIES = 4096
 _MAX_BYTES = 64 * 1024 * 1024
 
@@ -25,9 +27,11 @@ _MAX_BYTES = 64 * 1024 * 1024
 class _Read:
     """One read, under way or done."""
 
-    __slots__ = ("done", "error", "expires", "size", "value")
+    __slots__ = ("done", "error", "expires", "gives_up", "size", "value")
 
-    def __init__(self) -> None:
+    def __init__(self, gives_up: float) -> None:
+        self.gives_up = gives_up
+        """Nobody joins it from then on: a backend that hangs must not close the object for ever."""
         self.done = threading.Event()
         self.value: object = None
         self.error: Exception | None = None
@@ -64,11 +68,11 @@ class ReadWindow:
         """
         while True:
             with self._lock:
-                read = self._reads.get(key)
-                leads = read is None or (read.done.is_set() and self._clock() >= read.expires)
+                read, now = self._reads.get(key), self._clock()
+                leads = read is None or now >= (read.expires if read.done.is_set() else read.gives_up)
                 if leads:
                     self._bytes -= read.size if read is not None else 0
-                    read = self._reads[key] = _Read()
+                    read = self._reads[key] = _Read(now + LONGEST_CALL)
             assert read is not None
             if leads:
                 self.misses += 1
@@ -103,6 +107,10 @@ class ReadWindow:
             value = fetch()
         except Exception as error:
             read.error = error
+            if isinstance(error, TemporaryError) and time_is_over():
+                read.error = DeadlineError(
+                    "The time of the call that read it was over"
+                )  # for those who have more
             self._finish(key, read, keep=keep and isinstance(error, PermanentError), size=0)
             raise
         except BaseException as error:
@@ -120,7 +128,8 @@ class ReadWindow:
             current = self._reads.get(key) is read
             fits = len(self._reads) <= _MAX_ENTRIES and self._bytes + size <= _MAX_BYTES
             if current and keep and self._seconds > 0 and fits:
-                read.expires = now + self._seconds
+                longest = self._seconds if read.error is None else min(self._seconds, _LONGEST_NEGATIVE)
+                read.expires = now + longest
                 read.size = size
                 self._bytes += size
             elif current:

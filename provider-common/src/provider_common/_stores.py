@@ -28,6 +28,7 @@ from provider_common.context import (
     Context,
     SharedObjects,
     remaining,
+    time_is_over,
 )
 from provider_common.errors import (
     AccessDeniedError,
@@ -398,6 +399,8 @@ class OpenStores:
         except BaseException as error:
             keep = isinstance(error, PermanentError) and self._read_window > 0
             opening.error = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
+            if isinstance(error, TemporaryError) and time_is_over():
+                opening.error = DeadlineError("The time of the call that opened it was over")
             opening.expires = self._clock() + min(self._read_window, _LONGEST_NEGATIVE) if keep else 0.0
             with self._lock:
                 if not keep and self._opening.get(family) is opening:

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
+from provider_common._locks import KeyedLocks
 from provider_common.auth import AuthResolver
 from provider_common.errors import DeadlineError, TemporaryError
 from provider_common.requests import RetrySettings, StoreInfo
@@ -26,7 +27,10 @@ _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 _caller_is_there: ContextVar[Callable[[], bool] | None] = ContextVar("caller_is_there", default=None)
 
 LONGEST_CALL = 30.0
-"""Seconds that a call may take when the caller sets no deadline: what the Go core gives every call."""
+"""Seconds that a call may take at most, also when the caller sets no deadline: what the Go core gives every call."""
+
+_HARDLY = 0.5
+"""Seconds in which nothing is worth beginning, and in which a client library's time-out may come a little early."""
 
 
 def remaining() -> float:
@@ -48,24 +52,35 @@ def remaining() -> float:
     return min(left, LONGEST_CALL)
 
 
+def time_is_over() -> bool:
+    """True when the current call has hardly any time left: a time-out that it runs into is its own, and says nothing about
+    the backend to others who wait for the same answer.
+    """
+    try:
+        return remaining() < _HARDLY
+    except DeadlineError:
+        return True
+
+
 def start_call(seconds: float | None, caller_is_there: Callable[[], bool] | None = None) -> None:
-    """Give this thread's current call `seconds` from now; None means `LONGEST_CALL`. `caller_is_there` turns false when the
+    """Give this thread's current call `seconds` from now, at most `LONGEST_CALL`. `caller_is_there` turns false when the
     call is cancelled: nobody waits for the answer any more. grpc runs every call in a context of its own, so there is nothing
     to put back.
     """
     _caller_is_there.set(caller_is_there)
-    _deadline.set(time.monotonic() + (LONGEST_CALL if seconds is None else seconds))
+    _deadline.set(time.monotonic() + (LONGEST_CALL if seconds is None else min(seconds, LONGEST_CALL)))
 
 
 @contextmanager
 def call_deadline(seconds: float | None) -> Iterator[None]:
     """`start_call` for a block: what code outside of a server, a test say, gives to a store it calls by itself."""
-    token = _deadline.set(None)
+    outer, caller = _deadline.set(None), _caller_is_there.set(None)
     try:
         start_call(seconds)
         yield
     finally:
-        _deadline.reset(token)
+        _deadline.reset(outer)
+        _caller_is_there.reset(caller)
 
 
 class ApiCallCounter(Protocol):
@@ -83,22 +98,23 @@ class SharedObjects:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._objects: dict[object, Any] = {}
-        self._making: dict[object, threading.Lock] = {}
+        self._making = KeyedLocks()
 
     def get(self, key: object, make: Callable[[], T]) -> T:
-        """The object of `key`, made by `make` the first time. One caller makes, the others wait."""
+        """The object of `key`, made by `make` the first time. One caller makes, the others wait.
+
+        Raises what `make` raises, DeadlineError when the caller's time ends first.
+        """
         with self._lock:
             if key in self._objects:
                 return self._objects[key]  # type: ignore[no-any-return]
-            making = self._making.setdefault(key, threading.Lock())
-        with making:
+        with self._making.hold(key, timeout=remaining()):
             with self._lock:
                 if key in self._objects:
                     return self._objects[key]  # type: ignore[no-any-return]
             made = make()
             with self._lock:
                 self._objects[key] = made
-                self._making.pop(key, None)
             return made
 
     def discard(self, key: object) -> None:
@@ -225,4 +241,5 @@ __all__ = [
     "call_deadline",
     "remaining",
     "start_call",
+    "time_is_over",
 ]

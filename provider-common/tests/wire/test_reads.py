@@ -8,7 +8,7 @@ import grpc
 import pytest
 from provider_common import DeadlineError, NoSecretError, TemporaryError
 from provider_common._reads import ReadWindow
-from provider_common.context import start_call
+from provider_common.context import call_deadline, start_call
 from provider_common.testing import ProviderHarness, StoreHandle
 
 
@@ -70,9 +70,10 @@ def test_a_write_through_us_is_seen_by_the_next_read(serve_acme, acme, acme_spec
         assert harness.get_secret(store, "new") == b"2"
 
 
-def test_a_permanent_error_is_kept_for_the_window_and_a_temporary_one_is_not(
-    serve_acme, acme, acme_spec
+def test_a_permanent_error_is_kept_for_a_moment_and_a_temporary_one_is_not(
+    serve_acme, acme, acme_spec, monkeypatch
 ) -> None:
+    monkeypatch.setattr("provider_common._reads._LONGEST_NEGATIVE", 600.0)
     harness = serve_acme(read_window=600)
     harness.kube.add_secret("team-a", "token", {"value": b"t0ken"})
     store = harness.add_store("team-a", acme_spec())
@@ -179,3 +180,83 @@ def test_a_cancelled_call_does_not_wait_on_for_anothers_read() -> None:
         finally:
             answer.set()
         assert leader.result(10)
+
+
+def test_an_error_is_not_kept_for_as_long_as_a_value() -> None:
+    """Who sets a window of minutes does not want to wait minutes for a secret that was just created."""
+    now = [0.0]
+    window = ReadWindow(600.0, clock=lambda: now[0])
+
+    def fail() -> bytes:
+        raise NoSecretError("a")
+
+    with pytest.raises(NoSecretError):
+        window.get("a", fail)
+    now[0] = 1.0
+
+    assert window.get("a", lambda: b"made") == b"made"
+    now[0] = 600.0
+    assert window.peek("a") == b"made"
+
+
+def test_a_read_that_hangs_does_not_close_the_object_for_ever() -> None:
+    """After the longest that a call may take, somebody else asks the backend."""
+    now = [0.0]
+    window = ReadWindow(1.0, clock=lambda: now[0])
+    began, go = threading.Event(), threading.Event()
+
+    def hang() -> bytes:
+        began.set()
+        go.wait(30)
+        return b"late"
+
+    with ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(window.get, "a", hang)
+        assert began.wait(10)
+        with call_deadline(0.05), pytest.raises(DeadlineError):
+            window.get("a", lambda: b"fresh")
+        now[0] = 30.0
+        assert window.get("a", lambda: b"fresh") == b"fresh"
+        go.set()
+        assert hanging.result() == b"late"
+
+    assert window.peek("a") == b"fresh"
+    assert window._bytes == len(b"fresh")
+
+
+def test_a_time_out_of_the_leader_is_not_the_followers() -> None:
+    """A client library that ran into the leader's short time-out says nothing about the backend."""
+    window = ReadWindow(1.0)
+    began, go = threading.Event(), threading.Event()
+
+    def time_out() -> bytes:
+        began.set()
+        go.wait(30)
+        raise TemporaryError("no answer in time")
+
+    def lead() -> bytes:
+        with call_deadline(0.4):  # hardly any
+            return window.get("a", time_out)
+
+    with ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(lead)
+        assert began.wait(10)
+        follower = pool.submit(window.get, "a", lambda: b"value")
+        go.set()
+        assert follower.result() == b"value"
+        with pytest.raises(TemporaryError, match="no answer in time"):
+            leader.result()
+
+
+def test_what_is_kept_is_bounded(monkeypatch) -> None:
+    """By number and by bytes; what does not fit is answered and not kept."""
+    monkeypatch.setattr("provider_common._reads._MAX_ENTRIES", 10)
+    monkeypatch.setattr("provider_common._reads._MAX_BYTES", 100)
+    window = ReadWindow(600.0)
+    for i in range(50):
+        assert window.get(i, lambda: b"x" * 30) == b"x" * 30
+    assert (len(window._reads), window._bytes) == (3, 90)
+    window.clear()
+    for i in range(50):
+        window.get(i, lambda: b"")
+    assert len(window._reads) <= 11

@@ -70,7 +70,7 @@ def test_a_version_sent_twice_has_to_be_served_twice(harness, store, versions, s
         {"source_namespace": "team-a\n", "namespace": ""},
         {"source_namespace": "Team-A", "namespace": ""},
     ],
-    ids=lambda change: "-".join(change),
+    ids="-".join,
 )
 @pytest.mark.parametrize("store_kind", ["SecretStore", "ClusterSecretStore"])
 def test_a_name_that_no_object_can_have_is_refused(harness, store, change, store_kind) -> None:
