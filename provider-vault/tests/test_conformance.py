@@ -203,6 +203,9 @@ def target(served: Served) -> Target:
         object="lease",
         namespace="team-a",
         stateful=True,
+        foreign=Obj("random", "team-b"),
+        foreign_selector=Obj("borrows", "team-a"),
+        invalid=Obj("nonsense", "team-a"),
     )
     return Target(
         name="provider-vault",

@@ -315,3 +315,16 @@ def test_a_change_in_between_is_merged_or_reported(bench: Bench, kv2: str, fault
         else:
             bench.harness.push(store, key, {"k": b"3"}, secret_key="k", property="ours")
             assert stored(bench, kv2, key) == {"ours": "3", "theirs": "2"}
+
+
+def test_a_lost_answer_to_a_write_is_not_taken_for_somebody_elses_change(
+    bench: Bench, kv2: str, fault_proxy: Any
+) -> None:
+    """The retry finds the version that its own first try has made."""
+    from eso_e2e.faults import Reset
+
+    proxy = fault_proxy(bench.vault.address)
+    store = bench.through(proxy, kv2, retries=1, checkAndSet={"required": True})
+    proxy.inject(Reset(after_backend=True), method="POST", path=f"{kv2}/data/push/lost", times=1)
+    bench.harness.push(store, "push/lost", {"a": b"1"})
+    assert (stored(bench, kv2, "push/lost"), versions(bench, kv2, "push/lost")) == ({"a": "1"}, 1)

@@ -30,6 +30,8 @@ from provider_vault._login import ClientCertificate
 LONGEST_READ = 25.0
 """Seconds to wait for an answer: below the 30 s after which a caller has gone."""
 LONGEST_CONNECT = 10.0
+POOL = 64
+"""Connections that are kept: about as many as one store has calls at a time."""
 _REDIRECTS = frozenset({301, 302, 307, 308})
 
 
@@ -85,7 +87,7 @@ class VaultHttp:
         session.trust_env = False
         session.headers.update(headers or {})
         session.mount("https://", _TlsAdapter(tls or ssl.create_default_context()))
-        session.mount("http://", HTTPAdapter(pool_maxsize=32))
+        session.mount("http://", HTTPAdapter(pool_maxsize=POOL))
         self._session = session
         adapter: Any = RawAdapter  # hvac has no types
         self._adapter = adapter(
@@ -179,7 +181,7 @@ class _TlsAdapter(HTTPAdapter):
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
-        super().__init__(pool_maxsize=32)
+        super().__init__(pool_maxsize=POOL)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs, ssl_context=self._context)

@@ -111,7 +111,10 @@ class TokenManager:
 
     def keep(self, token: Token) -> None:
         """Never revoke `token`: leases hang on it and would end with it."""
-        self._kept.add(token.value)
+        with self._holders_lock:
+            current = self._token
+            alive = {retired.value for retired, _ in self._retired} | {current.value if current else ""}
+            self._kept = {token.value} | (self._kept & alive)
 
     def known(self) -> Token | None:
         """The token if it can be used as it is; no call is made."""

@@ -187,7 +187,13 @@ class VaultStore(ProviderV2[VaultSpec]):
         # Always compared and set: a version that appeared since the read may be another owner's, or hold a property
         # that this write would lose.
         cas = metadata.current_version if metadata is not None else 0
-        self._kv.write(place, data, cas=cas, call=call)
+        try:
+            self._kv.write(place, data, cas=cas, call=call)
+        except ChangedMeanwhileError:
+            # Perhaps by us: the answer to a first try was lost, and Vault had carried it out.
+            found = self._kv.read(place)
+            if found is None or found.data != data:
+                raise
 
     def _change_v1(
         self, key: str, place: Place, changed: Callable[[Mapping[str, Any]], Mapping[str, Any]]
