@@ -10,6 +10,7 @@ from typing import Final
 
 _UNKNOWN = "a Go server answers UNKNOWN with free text for everything but an absent secret"
 _BOUNDARY = "a Go server enforces no namespace boundary; the core and its admission webhook have to"
+_ANY_SIZE = "a Go server sends answers of any size, and the caller's gRPC library refuses them"
 _FIXED = "a Go server loads its certificates once, at start"
 
 _BOTH: Final = {
@@ -31,6 +32,8 @@ _BOTH: Final = {
     "write.unknown-metadata": _UNKNOWN,
     "write.no-remote-key": _UNKNOWN,
     "validate.missing-object": _UNKNOWN,
+    "validate.bad-credentials": _UNKNOWN,
+    "validate.invalid-settings": _UNKNOWN,
     "validate.foreign-denied": _BOUNDARY,
     "capabilities.unknown-kind": _UNKNOWN,
     "capabilities.read-only-refuses-writes": _UNKNOWN,
@@ -54,6 +57,7 @@ _BOTH: Final = {
     "errors.rate-limited": _UNKNOWN,
     "errors.bad-credentials": _UNKNOWN,
     "errors.invalid-settings": _UNKNOWN,
+    "errors.names-the-thing": "a Go server has one text for every absent secret, without its key",
     "errors.one-line": "a Go server puts names into its texts as they are",
     "errors.short": "a Go server puts names into its texts at full length; grpc-go accepts 16 MiB of metadata",
     "namespaces.empty-source": _UNKNOWN,
@@ -62,6 +66,8 @@ _BOTH: Final = {
     "namespaces.foreign-denied-everywhere": _BOUNDARY,
     "namespaces.unknown-kind-is-namespaced": _BOUNDARY,
     "namespaces.no-kind-is-namespaced": _BOUNDARY,
+    "namespaces.other-dialect-is-namespaced": _BOUNDARY,
+    "namespaces.foreign-object": _BOUNDARY,
     "namespaces.foreign-selector-denied": "a Go server ignores a namespace written in a namespaced store's selector",
     "namespaces.denial-names-both": _BOUNDARY,
     "hostile.garbage": "grpc-go answers INTERNAL for a message that it can't parse",
@@ -69,20 +75,34 @@ _BOTH: Final = {
     "hostile.bad-utf8": "grpc-go answers INTERNAL for a message that it can't parse",
     "hostile.empty-messages": _UNKNOWN,
     "hostile.fuzzed": _UNKNOWN,
+    "hostile.fuzzed-bytes": _UNKNOWN,
+    "hostile.odd-references": _UNKNOWN,
     "hostile.odd-keys": _UNKNOWN,
     "hostile.odd-properties": _UNKNOWN,
     "hostile.huge-key": _UNKNOWN,
     "hostile.odd-patterns": _UNKNOWN,
-    "transport.too-large-answer": "a Go server sends answers of any size, and the caller's gRPC library refuses them",
+    "transport.too-large-answer": _ANY_SIZE,
+    "find.over-four-mib": _ANY_SIZE,
 }
 
-_P_ONLY: Final = {
-    "get.missing-key": "a P-dialect server answers UNKNOWN for an absent secret; the text ends in 'Secret does not exist'",
-    "get.no-prefix-match": "a P-dialect server answers UNKNOWN for an absent secret",
-    "map.missing-key": "a P-dialect server answers UNKNOWN for an absent secret",
-    "write.then-absent": "a P-dialect server answers UNKNOWN for an absent secret",
-    "delete.removes": "a P-dialect server answers UNKNOWN for an absent secret",
-}
+_P_ABSENT = (
+    "a P-dialect server answers UNKNOWN for an absent secret; the text ends in 'Secret does not exist'"
+)
+
+_P_ONLY: Final = dict.fromkeys(
+    (
+        "get.missing-key",
+        "get.no-prefix-match",
+        "map.missing-key",
+        "write.then-absent",
+        "delete.removes",
+        "namespaces.cluster-selector-honoured",
+        "tenants.write-stays",
+        "concurrency.parallel-absent",
+        "deadlines.other-store-while-hanging",
+    ),
+    _P_ABSENT,
+)
 
 DIFFERENCES: Final[dict[str, dict[str, str]]] = {"s": _BOTH, "p": {**_BOTH, **_P_ONLY}}
 """Dialect -> check id -> what the difference is."""

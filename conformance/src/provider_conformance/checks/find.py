@@ -299,9 +299,11 @@ def over_four_mib(judge: StoreJudge) -> None:
     _by(judge, "name")
     stem = judge.seeds.key("heap")
     heap = [judge.seeds.under(f"{stem}-{part}", b"H" * (3 << 19)) for part in range(3)]
-    judge.find(f"^{re.escape(stem)}-").refused(Code.FAILED_PRECONDITION, why="the answer exceeds 4 MiB")
-    found = judge.find(f"^{re.escape(stem)}-0$").ok("one of them fits").secrets
-    if len(found) != 1:
-        raise Failed(f"one of three secrets is found {len(found)} times")
-    for item in heap:
-        judge.seeds.drop(item)
+    try:
+        judge.find(f"^{re.escape(stem)}-").refused(Code.FAILED_PRECONDITION, why="the answer exceeds 4 MiB")
+        found = judge.find(f"^{re.escape(stem)}-0$").ok("one of them fits").secrets
+        if len(found) != 1:
+            raise Failed(f"one of three secrets is found {len(found)} times")
+    finally:
+        for item in heap:
+            judge.seeds.drop(item)

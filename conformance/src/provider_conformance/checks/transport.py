@@ -235,16 +235,20 @@ def too_large_answer(judge: StoreJudge) -> None:
     Fix: compare the serialised size with 4 MiB and answer FAILED_PRECONDITION with the size.
     """
     heap: list[Item] = []
-    if judge.store.faults.oversize:
-        answer = judge.client.call(judge.get_request(judge.store.faults.oversize))
-    else:
-        if "name" not in judge.limits.find:
-            raise NotRun("not seeded: needs a key with more than 4 MiB (faults.oversize), or find by name")
-        stem = judge.seeds.key("oversize")
-        heap = [judge.seeds.under(f"{stem}-{part}", b"O" * (3 * MIB // 2)) for part in "abc"]
-        answer = judge.client.call(judge.find_request(f"^{stem}-"))
+    try:
+        if judge.store.faults.oversize:
+            answer = judge.client.call(judge.get_request(judge.store.faults.oversize))
+        else:
+            if "name" not in judge.limits.find:
+                raise NotRun(
+                    "not seeded: needs a key with more than 4 MiB (faults.oversize), or find by name"
+                )
+            stem = judge.seeds.key("oversize")
+            heap += (judge.seeds.under(f"{stem}-{part}", b"O" * (3 * MIB // 2)) for part in "abc")
+            answer = judge.client.call(judge.find_request(f"^{stem}-"))
+    finally:
+        for item in heap:
+            judge.seeds.drop(item)
     answer.refused(Code.FAILED_PRECONDITION, why="the answer exceeds 4 MiB")
     if not any(character.isdigit() for character in answer.text):
         raise Failed(f"the text does not tell the size: {answer.said()}")
-    for item in heap:
-        judge.seeds.drop(item)

@@ -238,8 +238,10 @@ def large(judge: StoreJudge) -> None:
     Fix: receive 4 MiB; declare limits.max_value_bytes if the backend is the limit.
     """
     key, value = judge.seeds.key("large"), judge.seeds.value(seed.LARGE)
-    _round_trip(judge, key, value)
-    judge.seeds.drop(Item(key, value))
+    try:
+        _round_trip(judge, key, value)
+    finally:
+        judge.seeds.drop(Item(key, value))
 
 
 @check("write.odd-keys", area="write", role="writable", contract=("PUSH-1", "GET-10", "PUSH-9"))
