@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/tidwall/gjson"
 	"google.golang.org/grpc/codes"
@@ -54,7 +55,31 @@ func (m *memoryStore) missing(what string) error {
 	return status.Error(codes.NotFound, what+absent)
 }
 
-func (m *memoryStore) read(from *object, ref *providerv1.ExternalSecretDataRemoteRef, what string) (string, error) {
+// misbehave plays a backend in trouble for keys below fault/. Of a deadline that is over the Go servers tell the code; for
+// everything else there is only text.
+func misbehave(ctx context.Context, key, what string) error {
+	switch key {
+	case "fault/hang":
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(8 * time.Second):
+			return errors.New(what + "the backend did not answer in time")
+		}
+	case "fault/timeout":
+		return errors.New(what + "the backend did not answer in time")
+	case "fault/unavailable":
+		return errors.New(what + "the backend is away")
+	case "fault/denied":
+		return errors.New(what + "the backend refuses this secret")
+	}
+	return nil
+}
+
+func (m *memoryStore) read(ctx context.Context, from *object, ref *providerv1.ExternalSecretDataRemoteRef, what string) (string, error) {
+	if err := misbehave(ctx, ref.GetKey(), what); err != nil {
+		return "", err
+	}
 	from.mutex.Lock()
 	defer from.mutex.Unlock()
 	value, ok := from.Secrets[ref.GetKey()]
@@ -103,7 +128,7 @@ func asMap(value string) (map[string][]byte, error) {
 	return made, nil
 }
 
-func (m *memoryStore) GetSecret(_ context.Context, in *providerv1.GetSecretRequest) (*providerv1.GetSecretResponse, error) {
+func (m *memoryStore) GetSecret(ctx context.Context, in *providerv1.GetSecretRequest) (*providerv1.GetSecretResponse, error) {
 	if in.GetRemoteRef() == nil {
 		return nil, errors.New("request or remote ref is nil")
 	}
@@ -111,14 +136,14 @@ func (m *memoryStore) GetSecret(_ context.Context, in *providerv1.GetSecretReque
 	if err != nil {
 		return nil, err
 	}
-	value, err := m.read(from, in.GetRemoteRef(), "failed to get secret: ")
+	value, err := m.read(ctx, from, in.GetRemoteRef(), "failed to get secret: ")
 	if err != nil {
 		return nil, err
 	}
 	return &providerv1.GetSecretResponse{Value: []byte(value)}, nil
 }
 
-func (m *memoryStore) GetSecretMap(_ context.Context, in *providerv1.GetSecretMapRequest) (*providerv1.GetSecretMapResponse, error) {
+func (m *memoryStore) GetSecretMap(ctx context.Context, in *providerv1.GetSecretMapRequest) (*providerv1.GetSecretMapResponse, error) {
 	if in.GetRemoteRef() == nil {
 		return nil, errors.New("request or remote ref is nil")
 	}
@@ -126,7 +151,7 @@ func (m *memoryStore) GetSecretMap(_ context.Context, in *providerv1.GetSecretMa
 	if err != nil {
 		return nil, err
 	}
-	value, err := m.read(from, in.GetRemoteRef(), "failed to get secret map: ")
+	value, err := m.read(ctx, from, in.GetRemoteRef(), "failed to get secret map: ")
 	if err != nil {
 		return nil, err
 	}
@@ -236,11 +261,14 @@ func (m *memoryStore) Validate(_ context.Context, in *providerv1.ValidateRequest
 	if ref == nil {
 		return nil, errors.New("provider reference is required")
 	}
-	if m.cluster.dialect == dialectP && source == "" && m.cluster.isClusterScoped(ref.GetStoreRefKind()) {
-		if _, err := m.cluster.find(ref, source); err != nil {
+	if source == "" && m.cluster.isClusterScoped(ref.GetStoreRefKind()) {
+		found, err := m.cluster.find(ref, source)
+		if err != nil {
 			return nil, fmt.Errorf("failed to get client: failed to map provider reference to spec: %w", err)
 		}
-		return &providerv1.ValidateResponse{Valid: true}, nil
+		if found.Selector == "" {
+			return &providerv1.ValidateResponse{Valid: true}, nil
+		}
 	}
 	if _, err := m.client(ref, source); err != nil {
 		return nil, err
