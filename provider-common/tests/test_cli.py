@@ -97,6 +97,18 @@ def test_a_wrong_setting_is_named(script, tmp_path, arguments, text) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [["--port=0", "--enable-tls", "--verbose"], ["--port", "0", "--enable-tls=true", "--verbose=false"]],
+    ids=["bare", "written-out"],
+)
+def test_flags_are_taken_as_the_go_providers_take_them(script, tmp_path, flags) -> None:
+    """A chart made for those passes flags and no command, and a switch with or without its value. That the missing folder of
+    certificates is what is complained about shows that all was understood."""
+    done = run(script, *flags, "--manifests", str(tmp_path), "--tls-dir", str(tmp_path / "none"))
+    assert (done.returncode, str(tmp_path / "none") in done.stderr) == (1, True), done.stderr
+
+
 def test_a_wrong_environment_variable_is_named(script, tmp_path) -> None:
     done = run(
         script, "serve", "--manifests", str(tmp_path), ESO_PROVIDER_READ_WINDOW="soon", PATH="/usr/bin:/bin"

@@ -142,7 +142,11 @@ def serve(
     title = name or Path(sys.argv[0]).stem or "provider"
     environ = os.environ if environ is None else environ
     parser = _parser(title, environ)
-    arguments = parser.parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0].startswith("-") and words[0] not in {"-h", "--help"}:
+        # The Go providers have no commands: what a chart passes them are flags alone.
+        words.insert(0, "serve")
+    arguments = parser.parse_args(words)
     try:
         sys.exit(arguments.run(arguments, _Provider(kinds, title, version), environ))
     except (ProviderError, TlsError, OSError, ValueError) as error:
@@ -191,14 +195,24 @@ def _parser(name: str, environ: Mapping[str, str]) -> argparse.ArgumentParser:
     settings = command.add_argument_group("settings")
     defaults = ServerConfig()
     for setting in _SETTINGS:
+        # A switch alone means true, as in Go.
+        switch: dict[str, Any] = {"nargs": "?", "const": True} if setting.parse is _boolean else {}
         settings.add_argument(
             setting.flag,
             dest=setting.field,
             type=_typed(setting.parse),
             metavar=setting.metavar,
             help=f"{setting.help} ({setting.env[0]}; default: {getattr(defaults, setting.field)})",
+            **switch,
         )
-    command.add_argument("--verbose", action="store_true", help="log every decision (ESO_PROVIDER_VERBOSE)")
+    command.add_argument(
+        "--verbose",
+        type=_typed(_boolean),
+        nargs="?",
+        const=True,
+        metavar="BOOL",
+        help="log every decision (ESO_PROVIDER_VERBOSE)",
+    )
     command.add_argument(
         "--log-format", choices=("json", "text"), default="json", help="how the log is written"
     )
@@ -272,7 +286,9 @@ def _config(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Server
 
 
 def _serve(arguments: argparse.Namespace, provider: _Provider, environ: Mapping[str, str]) -> int:
-    verbose = arguments.verbose or environ.get("ESO_PROVIDER_VERBOSE", "").lower() in {"1", "true"}
+    verbose = arguments.verbose
+    if verbose is None:
+        verbose = environ.get("ESO_PROVIDER_VERBOSE", "").lower() in {"1", "true"}
     _logging.configure(level="DEBUG" if verbose else "INFO", fmt=arguments.log_format)
     config = _config(arguments, environ)
     stop = threading.Event()
