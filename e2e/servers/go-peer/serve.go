@@ -29,6 +29,8 @@ func serve(arguments []string) error {
 	secrets := flags.String("secrets", "", "JSON file of the secrets to begin with: an object of strings; any reference leads to them")
 	objects := flags.String("objects", "", "JSON file of config objects and of who has credentials, in place of -secrets")
 	dialect := flags.String("dialect", dialectS, "s, or p as the older Go servers: other store kinds, and UNKNOWN for an absent secret")
+	age := flags.Duration("max-age", 30*time.Minute, "how old a connection may get")
+	requests := flags.String("requests", "", "file to which every request is appended as a line of JSON")
 	files := tlsFlags(flags)
 	flags.Parse(arguments)
 
@@ -40,7 +42,7 @@ func serve(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	server := grpc.NewServer(
+	options := []grpc.ServerOption{
 		grpc.Creds(credentials.NewTLS(&tls.Config{
 			ClientCAs:    authority,
 			ClientAuth:   tls.RequireAndVerifyClientCert,
@@ -51,13 +53,21 @@ func serve(arguments []string) error {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle:     15 * time.Minute,
-			MaxConnectionAge:      30 * time.Minute,
+			MaxConnectionAge:      *age,
 			MaxConnectionAgeGrace: 5 * time.Minute,
 			Time:                  5 * time.Minute,
 			Timeout:               time.Minute,
 		}),
-		grpc.MaxRecvMsgSize(4<<20),
-	)
+		grpc.MaxRecvMsgSize(4 << 20),
+	}
+	if *requests != "" {
+		note, err := recorder(*requests)
+		if err != nil {
+			return err
+		}
+		options = append(options, grpc.UnaryInterceptor(note))
+	}
+	server := grpc.NewServer(options...)
 	providerv1.RegisterSecretStoreProviderServer(server, &memoryStore{cluster: known})
 	generatorv1.RegisterGeneratorProviderServer(server, &counter{cluster: known})
 	grpc_health_v1.RegisterHealthServer(server, health.NewServer())

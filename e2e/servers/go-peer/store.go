@@ -72,6 +72,12 @@ func misbehave(ctx context.Context, key, what string) error {
 		return errors.New(what + "the backend is away")
 	case "fault/denied":
 		return errors.New(what + "the backend refuses this secret")
+	case "fault/leak":
+		// An error that wraps a backend's own gRPC status brings that status's code along.
+		return fmt.Errorf("%s%w", what, status.Error(codes.PermissionDenied, "the caller does not have permission"))
+	case "fault/long":
+		// Texts travel in trailers; a Go core accepts 16 MiB of those.
+		return errors.New(what + strings.Repeat("the backend tells its whole story ", 600))
 	}
 	return nil
 }
