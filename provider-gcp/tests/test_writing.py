@@ -143,6 +143,16 @@ class TestPushing:
         assert failure.error.code == "CONFLICT"
         assert cloud.google.values("db") == [b"plain text"]
 
+    def test_bytes_that_are_no_text_are_refused_for_a_property(self, cloud: Cloud) -> None:
+        """They would be spoiled, and never be equal to what is stored."""
+        store = cloud.store()
+
+        with cloud.harness.fails() as failure:
+            push(cloud, store, b"\xff\xfe", property="user")
+
+        assert failure.code is StatusCode.INVALID_ARGUMENT
+        assert cloud.google.calls == []
+
     def test_metadata_beside_a_property_is_refused_before_anything_is_made(self, cloud: Cloud) -> None:
         store = cloud.store()
 

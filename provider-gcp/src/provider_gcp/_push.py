@@ -42,6 +42,11 @@ def push(secrets: SecretManager, data: PushData) -> None:
             f"A push of one property of {key!r} can't carry metadata: remove metadata or property from the PushSecret"
         )
     options = data.options(PushMetadata)
+    if data.property and not _is_text(value):
+        # A JSON string can't hold it: it would be stored as something else, and so be written anew every time.
+        raise InvalidRequestError(
+            f"The value for property {data.property!r} of {key!r} is not UTF-8 text: push it without property"
+        )
     if not data.property:
         _check_payload(key, value)
     with secrets.writing(key):
@@ -172,6 +177,14 @@ def _check_payload(key: str, value: bytes) -> None:
         raise TooLargeError(
             f"The value for {key!r} has {len(value)} bytes; Secret Manager takes {LARGEST_PAYLOAD} at most"
         )
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_ours(secret: google.Secret) -> bool:
