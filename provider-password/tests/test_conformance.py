@@ -64,6 +64,9 @@ def target(served: Served) -> Target:
             namespace="team-a",
             # A code holds for 30 seconds, so two calls in a row answer the same.
             fixed=kind == "MFA",
+            credentials=kind == "MFA",
+            # It has no settings, and is made without its object as in Go.
+            object_optional=kind == "UUID",
             foreign=Obj("main", "team-b"),
             foreign_selector=Obj("borrower", "team-a") if kind == "MFA" else None,
             invalid=Obj("nonsense", "team-a"),
@@ -78,9 +81,6 @@ def target(served: Served) -> Target:
         metrics_url=f"http://127.0.0.1:{served.http_port}/metrics",
         health_url=f"http://127.0.0.1:{served.http_port}/healthz",
         process=served,
-        known_failures={
-            "generate.missing-object[uuid]": "a UUID has no settings, and is made without its object as in Go"
-        },
     )
 
 
