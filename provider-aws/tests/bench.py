@@ -54,13 +54,7 @@ class Bench:
 
     def aws(self, service: str) -> Any:
         """A plain client of moto, past the provider and the proxy."""
-        return botocore.session.Session().create_client(
-            service,
-            region_name=REGION,
-            endpoint_url=self.moto.url,
-            aws_access_key_id="AKIAIOSFODNN7EXAMPLE",
-            aws_secret_access_key="sesame",
-        )
+        return plain_client(self.moto, service)
 
     def sent(self, operation: str) -> int:
         """Requests of one operation that reached the proxy."""
@@ -77,6 +71,17 @@ class Bench:
                 call = labels.split('call="')[1].split('"')[0]
                 found[call] = found.get(call, 0) + float(number)
         return found
+
+
+def plain_client(moto: MotoApi, service: str) -> Any:
+    """A client of moto as anybody makes one."""
+    return botocore.session.Session().create_client(
+        service,
+        region_name=REGION,
+        endpoint_url=moto.url,
+        aws_access_key_id="AKIAIOSFODNN7EXAMPLE",
+        aws_secret_access_key="sesame",
+    )
 
 
 def with_retries(handle: StoreHandle, retries: int, interval: str = "20ms") -> StoreHandle:

@@ -11,7 +11,20 @@ from eso_e2e.moto import MotoApi
 from provider_aws import KINDS
 from provider_common.testing import ProviderHarness
 
-from .bench import ENDPOINTS, Bench
+from .bench import ENDPOINTS, Bench, plain_client
+
+
+@pytest.fixture(scope="session")
+def moto(moto_server: MotoApi) -> MotoApi:
+    """moto, with every service loaded: it loads each at its first request, and that takes a while."""
+    for service, operation in (
+        ("secretsmanager", "list_secrets"),
+        ("ssm", "describe_parameters"),
+        ("sts", "get_session_token"),
+        ("ecr", "get_authorization_token"),
+    ):
+        getattr(plain_client(moto_server, service), operation)()
+    return moto_server
 
 
 @pytest.fixture
@@ -23,12 +36,12 @@ def harness() -> Iterator[ProviderHarness]:
 @pytest.fixture
 def bench(
     harness: ProviderHarness,
-    moto_server: MotoApi,
+    moto: MotoApi,
     fault_proxy: Callable[[str], FaultProxy],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> Bench:
-    proxy = fault_proxy(moto_server.url)
+    proxy = fault_proxy(moto.url)
     for variable in ENDPOINTS:
         monkeypatch.setenv(variable, proxy.url)
     # No developer's account, no instance role: what a test does not name is not there.
@@ -36,5 +49,5 @@ def bench(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(variable, raising=False)
-    moto_server.reset()
-    return Bench(harness, moto_server, proxy)
+    moto.reset()
+    return Bench(harness, moto, proxy)

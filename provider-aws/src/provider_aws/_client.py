@@ -32,10 +32,11 @@ from provider_common import (
     remaining,
 )
 
+from provider_aws._answers import check_whole
 from provider_aws._errors import Refusal, StaleCredentialsError, translate
 from provider_aws.auth import Keys
 
-TIMEOUTS = (25.0, 10.0, 5.0, 2.0, 1.0)
+TIMEOUTS = (25.0, 15.0, 9.0, 6.0, 4.0, 2.5, 1.5, 0.8, 0.4)
 """Seconds that one call may wait for an answer: the longest step that the caller's time allows."""
 CONNECT_TIMEOUT = 5.0
 MAX_RETRIES = 2
@@ -68,13 +69,10 @@ class Sessions:
 
     def client(self, service: str, *, region: str, credentials: Any, config: botocore.config.Config) -> Any:
         """A client that signs with `credentials`, and reads neither `~/.aws` nor a profile."""
-        session = botocore.session.Session()
-        for variable, value in (
-            ("profile", None),
-            ("config_file", os.devnull),
-            ("credentials_file", os.devnull),
-        ):
-            session.set_config_variable(variable, value)
+        # A profile is taken from nowhere: not from AWS_PROFILE either.
+        session = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
+        session.set_config_variable("config_file", os.devnull)
+        session.set_config_variable("credentials_file", os.devnull)
         session.register_component("data_loader", self._loader)
         session.register_component("credential_provider", _Resolver(credentials))
         with self._lock:  # what is shared is not made for two threads at a time
@@ -215,7 +213,7 @@ class Client:
         )
         signing = _Signing(self._keys) if self._keys is not None else None
         try:
-            return self._sessions.client(
+            client = self._sessions.client(
                 self._service, region=self._region, credentials=signing, config=config
             )
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
@@ -223,6 +221,8 @@ class Client:
                 f"No AWS client can be made for {self._service} in region {self._region!r} ({type(error).__name__}): check"
                 f" spec.region and the variable {ENDPOINT_VARIABLES[self._service]}"
             ) from None
+        client.meta.events.register("before-parse", check_whole)
+        return client
 
 
 def _refusal(operation: str, error: botocore.exceptions.ClientError) -> Refusal:

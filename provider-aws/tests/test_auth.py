@@ -1,0 +1,309 @@
+"""Every way to the keys that calls are signed with, and who shares them with whom."""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import grpc
+import pytest
+from eso_e2e.faults import Answer
+from provider_common.testing import StoreHandle
+from provider_proto.provider.v1 import secretstore_pb2
+
+from .bench import NAMESPACE, REGION, Bench, target
+
+pytestmark = pytest.mark.real
+
+ROLE = "arn:aws:iam::123456789012:role/reader"
+FIRST = "arn:aws:iam::123456789012:role/first"
+SECOND = "arn:aws:iam::123456789012:role/second"
+
+
+def sts_calls(bench: Bench) -> list[dict[str, str]]:
+    """What STS was asked, in order."""
+    bodies = [request.body.decode() for request in bench.proxy.requests if b"Action=" in request.body]
+    return [dict(urllib.parse.parse_qsl(body)) for body in bodies]
+
+
+def signed_by(bench: Bench, operation: str) -> str:
+    """The access key that the last request of `operation` was signed with."""
+    request = next(
+        r for r in reversed(bench.proxy.requests) if operation in r.headers.get("x-amz-target", "")
+    )
+    return request.headers["authorization"].split("Credential=")[1].split("/")[0]
+
+
+def read(bench: Bench, store: StoreHandle, key: str = "db") -> bytes:
+    return bench.harness.get_secret(store, key)
+
+
+@pytest.fixture(autouse=True)
+def secret(bench: Bench) -> None:
+    bench.aws("secretsmanager").create_secret(Name="db", SecretString="s3cret")
+
+
+def test_static_keys_ask_nobody_for_a_session(bench: Bench) -> None:
+    assert read(bench, bench.store()) == b"s3cret"
+    assert sts_calls(bench) == []
+    assert signed_by(bench, "GetSecretValue") == "AKIAIOSFODNN7EXAMPLE"
+
+
+def test_temporary_keys_bring_their_session_token(bench: Bench) -> None:
+    spec = bench.spec()
+    spec["auth"]["secretRef"]["sessionTokenSecretRef"] = {"name": "session", "key": "token"}
+    bench.harness.kube.add_secret(NAMESPACE, "session", {"token": b"a-token"})
+    read(bench, bench.harness.add_store(NAMESPACE, spec, kind="AWSSecretManager"))
+
+    assert bench.proxy.requests[-1].headers["x-amz-security-token"] == "a-token"
+
+
+def test_a_service_account_becomes_its_role(bench: Bench) -> None:
+    """IRSA: the annotations name role and audience; further audiences follow."""
+    bench.harness.kube.add_service_account(
+        NAMESPACE,
+        "app",
+        annotations={"eks.amazonaws.com/role-arn": ROLE, "eks.amazonaws.com/audience": "mine"},
+    )
+    ref = {"name": "app", "audiences": ["more"]}
+    spec = {"region": REGION, "auth": {"jwt": {"serviceAccountRef": ref}}}
+    read(bench, bench.harness.add_store(NAMESPACE, spec, kind="AWSSecretManager"))
+
+    (call,) = sts_calls(bench)
+    assert (call["Action"], call["RoleArn"]) == ("AssumeRoleWithWebIdentity", ROLE)
+    assert call["RoleSessionName"] == "external-secrets-provider-aws"
+    assert call["WebIdentityToken"].startswith(f"token-{NAMESPACE}-app-")
+    assert bench.harness.kube.tokens_issued == [(NAMESPACE, "app", ("mine", "more"))]
+    assert "authorization" not in bench.proxy.requests[0].headers
+    assert "external-secrets" in bench.proxy.requests[0].headers["user-agent"]
+
+
+def test_a_service_account_without_a_role_is_refused_by_name(bench: Bench) -> None:
+    """EKS Pod Identity can't be borrowed; the message says what to do."""
+    bench.harness.kube.add_service_account(NAMESPACE, "app")
+    spec = {"region": REGION, "auth": {"jwt": {"serviceAccountRef": {"name": "app"}}}}
+    with bench.harness.fails() as failure:
+        read(bench, bench.harness.add_store(NAMESPACE, spec, kind="AWSSecretManager"))
+
+    assert failure.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert "eks.amazonaws.com/role-arn" in failure.message
+
+
+def test_roles_are_assumed_one_after_the_other_and_role_last(bench: Bench) -> None:
+    """External ID and tags go with `role` alone."""
+    store = bench.store(
+        additionalRoles=[FIRST, SECOND],
+        role=ROLE,
+        externalID="ours-42",
+        sessionTags=[{"key": "team", "value": "a"}],
+        transitiveTagKeys=["team"],
+    )
+    read(bench, store)
+
+    first, second, last = sts_calls(bench)
+    assert [call["RoleArn"] for call in (first, second, last)] == [FIRST, SECOND, ROLE]
+    for call in (first, second):
+        assert not {"ExternalId", "Tags.member.1.Key"} & set(call)
+    assert (last["ExternalId"], last["Tags.member.1.Key"], last["Tags.member.1.Value"]) == (
+        "ours-42",
+        "team",
+        "a",
+    )
+    assert last["TransitiveTagKeys.member.1"] == "team"
+    assert signed_by(bench, "GetSecretValue") != "AKIAIOSFODNN7EXAMPLE"
+
+
+def test_additional_roles_need_no_role(bench: Bench) -> None:
+    read(bench, bench.store(additionalRoles=[FIRST]))
+
+    assert [call["RoleArn"] for call in sts_calls(bench)] == [FIRST]
+
+
+@pytest.mark.parametrize(
+    ("spec", "tags"),
+    [
+        ({"sessionTagsPolicy": "Simple"}, {}),
+        ({"sessionTagsPolicy": "Custom", "customSessionTags": {"a": "1", "b": ""}}, {"a": "1"}),
+    ],
+    ids=["Simple", "Custom"],
+)
+def test_session_tags_tell_aws_who_asks(
+    bench: Bench, spec: Mapping[str, Any], tags: Mapping[str, str]
+) -> None:
+    """sessionTags play no part then; entries without a value are dropped."""
+    store = bench.store(role=ROLE, sessionTags=[{"key": "x", "value": "y"}], **spec)
+    read(bench, store)
+
+    (call,) = sts_calls(bench)
+    sent = {
+        call[f"Tags.member.{n}.Key"]: call[f"Tags.member.{n}.Value"]
+        for n in range(1, 9)
+        if f"Tags.member.{n}.Key" in call
+    }
+    built_in = {"esoNamespace": NAMESPACE, "esoStoreName": "main", "esoStoreKind": "SecretStore"}
+    assert sent == built_in | tags
+
+
+def cluster(bench: Bench, caller: str, **more: Any) -> StoreHandle:
+    """A ClusterSecretStore whose credentials are in the provider's namespace."""
+    context = secretstore_pb2.StoreContext(
+        api_version="secretstore.external-secrets.io/v2alpha1",
+        kind="ClusterSecretStore",
+        name="shared",
+        spec=secretstore_pb2.SecretStoreSpec(authentication_scope="ProviderNamespace"),
+    )
+    spec = {**bench.spec(), **more}
+    handle = bench.harness.cluster_store(NAMESPACE, spec, caller=caller, kind="AWSSecretManager")
+    return replace(handle, store=context)
+
+
+def test_callers_with_tags_of_their_own_never_share_a_session(bench: Bench) -> None:
+    """AWS's policies decide by the tag esoNamespace: another caller's session would be another caller's rights."""
+    for caller in ("team-b", "team-c", "team-b"):
+        read(bench, cluster(bench, caller, role=ROLE, sessionTagsPolicy="Simple"))
+
+    values = [{value for key, value in call.items() if key.endswith("Value")} for call in sts_calls(bench)]
+    assert values == [{caller, "shared", "ClusterSecretStore"} for caller in ("team-b", "team-c")]
+
+
+def test_fifty_callers_of_a_cluster_store_share_one_session(bench: Bench) -> None:
+    for number in range(50):
+        bench.harness.exists(cluster(bench, f"caller-{number}", role=ROLE), "db")
+
+    assert len(sts_calls(bench)) == 1
+
+
+def test_tenants_with_keys_of_their_own_never_share_a_session(bench: Bench) -> None:
+    """Same names, same role, other keys."""
+    for tenant in ("team-x", "team-y"):
+        bench.harness.kube.add_secret(
+            tenant, "awssm-secret", {"access-key": f"AKIA{tenant}".encode(), "secret-access-key": b"k"}
+        )
+        spec = bench.spec(role=ROLE)
+        read(bench, bench.harness.add_store(tenant, spec, kind="AWSSecretManager"))
+
+    assert len(sts_calls(bench)) == 2
+
+
+def test_the_pods_own_credentials_serve_where_the_spec_names_none(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAPOD")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "k")
+    read(bench, bench.harness.add_store(NAMESPACE, {"region": REGION}, kind="AWSSecretManager"))
+
+    assert signed_by(bench, "GetSecretValue") == "AKIAPOD"
+
+
+def test_without_any_credentials_the_message_says_where_to_put_them(bench: Bench) -> None:
+    with bench.harness.fails() as failure:
+        read(bench, bench.harness.add_store(NAMESPACE, {"region": REGION}, kind="AWSSecretManager"))
+
+    assert failure.code == grpc.StatusCode.UNAUTHENTICATED
+    assert "spec.auth" in failure.message
+
+
+def test_static_keys_are_not_mixed_with_the_pods_environment(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a profile nor a token of the pod's finds its way into another tenant's calls."""
+    monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "the-pods")
+    read(bench, bench.store())
+
+    assert "x-amz-security-token" not in bench.proxy.requests[-1].headers
+
+
+def test_a_missing_credentials_secret_is_not_a_missing_secret(bench: Bench) -> None:
+    spec = bench.spec()
+    bench.harness.kube.remove_secret(NAMESPACE, "awssm-secret")
+    with bench.harness.fails() as failure:
+        read(bench, bench.harness.add_store(NAMESPACE, spec, kind="AWSSecretManager"))
+
+    assert (failure.code, failure.error.code) == (grpc.StatusCode.FAILED_PRECONDITION, "MISSING_REFERENCE")
+    assert "awssm-secret" in failure.message
+
+
+@pytest.mark.parametrize(
+    "keys", [{"access-key": b""}, {"secret-access-key": b"sesame\n"}], ids=["empty", "line break"]
+)
+def test_keys_that_can_not_be_right_are_refused_before_aws_is_asked(
+    bench: Bench, keys: Mapping[str, bytes]
+) -> None:
+    store = bench.store()
+    good = {"access-key": b"AKIA", "secret-access-key": b"sesame"}
+    bench.harness.kube.add_secret(NAMESPACE, "awssm-secret", {**good, **keys})
+    with bench.harness.fails() as failure:
+        read(bench, store)
+
+    assert failure.code == grpc.StatusCode.UNAUTHENTICATED
+    assert "sesame" not in failure.message
+    assert bench.proxy.requests == []
+
+
+def test_a_role_that_may_not_be_assumed_is_named_with_awss_reason(bench: Bench) -> None:
+    denied = (
+        "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>User: arn:aws:iam::1:user/x is not"
+        " authorized to perform: sts:AssumeRole</Message></Error><RequestId>abc-1</RequestId></ErrorResponse>"
+    )
+    bench.proxy.inject(Answer(403, denied.encode(), {"Content-Type": "text/xml"}), body="Action=AssumeRole")
+    with bench.harness.fails() as failure:
+        read(bench, bench.store(role=ROLE))
+
+    assert failure.code == grpc.StatusCode.PERMISSION_DENIED
+    assert ROLE in failure.message
+    assert "sts:AssumeRole" in failure.message
+    assert "abc-1" not in failure.message
+
+
+def test_an_sts_in_trouble_is_asked_as_often_as_told_and_no_more(bench: Bench) -> None:
+    """Never three times three: the read that waits for it does not try again by itself."""
+    bench.proxy.inject(Answer(503), body="Action=AssumeRole")
+    with bench.harness.fails() as failure:
+        read(bench, bench.store(role=ROLE, retries=2))
+
+    assert failure.code == grpc.StatusCode.UNAVAILABLE
+    assert len(sts_calls(bench)) == 3
+
+
+def test_validate_gets_the_credentials_and_asks_no_store(bench: Bench) -> None:
+    answer = bench.harness.validate(bench.store(role=ROLE))
+
+    assert answer.valid
+    assert len(bench.proxy.requests) == len(sts_calls(bench)) == 1
+
+
+def test_validate_tells_what_can_not_work(bench: Bench) -> None:
+    bench.proxy.inject(
+        Answer(403, b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>")
+    )
+    answer = bench.harness.validate(bench.store(role=ROLE))
+
+    assert not answer.valid
+    assert ROLE in answer.error
+
+
+def test_a_referent_store_is_valid_before_its_caller_is_known(bench: Bench) -> None:
+    """Its keys are the caller's, and validation has no caller."""
+    handle = bench.harness.add_store(
+        NAMESPACE, bench.spec(), kind="AWSSecretManager", store_kind="ClusterProvider"
+    )
+    answer = bench.harness.validate(replace(handle, source_namespace=""))
+
+    assert answer.valid
+    assert bench.proxy.requests == []
+
+
+def test_a_session_that_ended_early_is_replaced_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An administrator may revoke sessions; a new one is asked for, and the call made again."""
+    monkeypatch.setattr("provider_aws._sessions.REFUSED_FOR", 0.0)
+    store = bench.store(role=ROLE)
+    read(bench, store)
+    expired = Answer.json(400, {"__type": "ExpiredTokenException", "Message": "m"})
+    bench.proxy.inject(expired, headers=target("DescribeSecret"), times=1)
+    bench.harness.get_secret(store, "db", metadata_policy="Fetch")
+
+    assert len(sts_calls(bench)) == 2
+    assert bench.sent("DescribeSecret") == 2

@@ -1,0 +1,413 @@
+"""Pushing, deleting and asking for secrets of Secrets Manager."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import pytest
+from eso_e2e.faults import Reset
+
+from .bench import NAMESPACE, Bench, target
+
+pytestmark = pytest.mark.real
+
+WRITES = (
+    "CreateSecret",
+    "PutSecretValue",
+    "TagResource",
+    "UntagResource",
+    "PutResourcePolicy",
+    "DeleteResourcePolicy",
+    "ReplicateSecretToRegions",
+    "RemoveRegionsFromReplication",
+    "DeleteSecret",
+    "UpdateSecret",
+)
+POLICY = json.dumps({"Version": "2012-10-17", "Statement": []})
+
+
+def metadata(**spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "kubernetes.external-secrets.io/v1alpha1",
+        "kind": "PushSecretMetadata",
+        "spec": spec,
+    }
+
+
+def content(bench: Bench, name: str) -> bytes:
+    answer = bench.aws("secretsmanager").get_secret_value(SecretId=name)
+    return answer["SecretBinary"] if "SecretBinary" in answer else answer["SecretString"].encode()
+
+
+def tags(bench: Bench, name: str) -> dict[str, str]:
+    described = bench.aws("secretsmanager").describe_secret(SecretId=name)
+    return {tag["Key"]: tag["Value"] for tag in described.get("Tags", [])}
+
+
+def written(bench: Bench) -> dict[str, int]:
+    return {operation: count for operation in WRITES if (count := bench.sent(operation))}
+
+
+def test_a_new_secret_carries_the_mark_and_holds_bytes(bench: Bench) -> None:
+    """Bytes are the default format, as in Go; two calls in all."""
+    bench.harness.push(bench.store(prefix="app/"), "db", {"password": b"\x00\xff"}, secret_key="password")
+
+    assert content(bench, "app/db") == b"\x00\xff"
+    assert tags(bench, "app/db") == {"managed-by": "external-secrets"}
+    described = bench.aws("secretsmanager").describe_secret(SecretId="app/db")
+    assert described["Description"] == "secret 'managed-by:external-secrets'"
+    assert bench.calls() == {"DescribeSecret": 1, "CreateSecret": 1}
+
+
+def test_a_whole_secret_is_pushed_as_json_of_texts(bench: Bench) -> None:
+    bench.harness.push(
+        bench.store(), "all", {"b": b"<2>", "a": b"1"}, metadata=metadata(secretPushFormat="string")
+    )
+
+    assert (
+        bench.aws("secretsmanager").get_secret_value(SecretId="all")["SecretString"] == '{"a":"1","b":"<2>"}'
+    )
+
+
+def test_an_equal_push_writes_nothing(bench: Bench) -> None:
+    store = bench.store()
+    for _ in range(3):
+        bench.harness.push(store, "db", {"p": b"1"}, secret_key="p", metadata=metadata(tags={"team": "a"}))
+
+    assert written(bench) == {"CreateSecret": 1}
+
+
+def test_a_changed_value_is_one_new_version(bench: Bench) -> None:
+    store = bench.store()
+    for value in (b"1", b"2"):
+        bench.harness.push(store, "db", {"p": value}, secret_key="p")
+
+    assert content(bench, "db") == b"2"
+    assert written(bench) == {"CreateSecret": 1, "PutSecretValue": 1}
+
+
+def test_another_format_alone_rewrites_nothing(bench: Bench) -> None:
+    store = bench.store()
+    bench.harness.push(store, "db", {"p": b"1"}, secret_key="p")
+    bench.harness.push(store, "db", {"p": b"1"}, secret_key="p", metadata=metadata(secretPushFormat="string"))
+
+    assert written(bench) == {"CreateSecret": 1}
+
+
+@pytest.mark.parametrize("owner", [{}, {"managed-by": "somebody"}], ids=["no mark", "another's mark"])
+def test_what_is_not_ours_is_neither_overwritten_nor_deleted(bench: Bench, owner: dict[str, str]) -> None:
+    listed = [{"Key": key, "Value": value} for key, value in owner.items()]
+    bench.aws("secretsmanager").create_secret(Name="theirs", SecretString='{"a":"1"}', Tags=listed)
+    store = bench.store()
+    for prop in ("", "a"):
+        with bench.harness.fails() as failure:
+            bench.harness.push(store, "theirs", {"p": b"2"}, secret_key="p", property=prop)
+        assert (failure.code, failure.error.code) == (grpc.StatusCode.FAILED_PRECONDITION, "CONFLICT")
+        bench.harness.delete(store, "theirs", property=prop)
+
+    assert content(bench, "theirs") == b'{"a":"1"}'
+    assert written(bench) == {}
+
+
+def test_a_property_is_merged_and_the_rest_stays_byte_for_byte(bench: Bench) -> None:
+    store = bench.store()
+    bench.aws("secretsmanager").create_secret(
+        Name="doc",
+        SecretString='{ "a":  1.50, "b": "x" }',
+        Tags=[{"Key": "managed-by", "Value": "external-secrets"}],
+    )
+    bench.harness.push(store, "doc", {"p": b"new"}, secret_key="p", property="b")
+    bench.harness.push(store, "doc", {"p": b"y"}, secret_key="p", property="c.d")
+
+    assert content(bench, "doc") == b'{ "a":  1.50, "b": "new","c":{"d":"y"}}'
+
+
+def test_a_property_makes_a_new_document(bench: Bench) -> None:
+    bench.harness.push(bench.store(), "doc", {"p": b"v"}, secret_key="p", property="a.b")
+
+    assert content(bench, "doc") == b'{"a":{"b":"v"}}'
+
+
+def test_an_equal_property_writes_nothing(bench: Bench) -> None:
+    store = bench.store()
+    for _ in range(2):
+        bench.harness.push(store, "doc", {"p": b"v"}, secret_key="p", property="a")
+
+    assert written(bench) == {"CreateSecret": 1}
+
+
+def test_a_property_does_not_go_into_what_is_not_json(bench: Bench) -> None:
+    """Writing there would destroy the value; nothing is touched, tags neither."""
+    store = bench.store()
+    bench.harness.push(store, "text", {"p": b"plain"}, secret_key="p")
+    with bench.harness.fails() as failure:
+        bench.harness.push(
+            store, "text", {"p": b"v"}, secret_key="p", property="a", metadata=metadata(tags={"x": "y"})
+        )
+
+    assert failure.error.code == "CONFLICT"
+    assert content(bench, "text") == b"plain"
+    assert written(bench) == {"CreateSecret": 1}
+
+
+def test_tags_are_brought_up_to_date_and_only_when_asked_for(bench: Bench) -> None:
+    store = bench.store()
+    bench.harness.push(store, "db", {"p": b"1"}, secret_key="p", metadata=metadata(tags={"a": "1", "b": "2"}))
+    bench.aws("secretsmanager").tag_resource(SecretId="db", Tags=[{"Key": "c", "Value": "3"}])
+    bench.harness.push(store, "db", {"p": b"1"}, secret_key="p")
+    assert tags(bench, "db") == {"a": "1", "b": "2", "c": "3", "managed-by": "external-secrets"}
+
+    bench.harness.push(store, "db", {"p": b"1"}, secret_key="p", metadata=metadata(tags={"a": "9"}))
+    assert tags(bench, "db") == {"a": "9", "managed-by": "external-secrets"}
+    assert written(bench) == {"CreateSecret": 1, "TagResource": 1, "UntagResource": 1}
+
+
+@pytest.mark.parametrize("source", ["ConfigMap", "Secret"])
+def test_a_resource_policy_is_set_kept_and_removed_as_asked(bench: Bench, source: str) -> None:
+    """Without it in the metadata, policies are neither read nor removed; Go deletes them at every push."""
+    store = bench.store()
+    kube = bench.harness.kube
+
+    def policy(text: str) -> None:
+        kube.add_config_map(NAMESPACE, "policy", {"json": text})
+        kube.add_secret(NAMESPACE, "policy", {"json": text.encode()})
+
+    asked = metadata(resourcePolicy={"policySourceRef": {"kind": source, "name": "policy", "key": "json"}})
+    client = bench.aws("secretsmanager")
+    policy(POLICY)
+    for data in (asked, asked, None):
+        bench.harness.push(store, "db", {"p": b"1"}, secret_key="p", metadata=data)
+    assert json.loads(client.get_resource_policy(SecretId="db")["ResourcePolicy"]) == json.loads(POLICY)
+    assert written(bench) == {"CreateSecret": 1, "PutResourcePolicy": 1}
+    assert bench.sent("GetResourcePolicy") == 1
+
+    policy("")
+    for _ in range(2):
+        bench.harness.push(store, "db", {"p": b"1"}, secret_key="p", metadata=asked)
+    assert "ResourcePolicy" not in client.get_resource_policy(SecretId="db")
+    assert bench.sent("DeleteResourcePolicy") == 1
+
+
+def test_a_policy_is_read_in_the_namespace_of_the_push_secret(bench: Bench) -> None:
+    """Also when the store's own credentials are elsewhere."""
+    spec = bench.spec()
+    store = bench.harness.cluster_store(NAMESPACE, spec, caller="team-b", kind="AWSSecretManager")
+    bench.harness.kube.add_config_map("team-b", "policy", {"json": POLICY})
+    asked = metadata(
+        resourcePolicy={"policySourceRef": {"kind": "ConfigMap", "name": "policy", "key": "json"}}
+    )
+    bench.harness.push(store, "db", {"p": b"1"}, secret_key="p", metadata=asked)
+
+    assert bench.sent("PutResourcePolicy") == 1
+    assert bench.harness.kube.config_maps_read == [("team-b", "policy")]
+
+
+@pytest.mark.parametrize("text", ["no json", "[1]"])
+def test_a_policy_that_is_no_policy_stops_the_push_before_anything_is_written(
+    bench: Bench, text: str
+) -> None:
+    bench.harness.kube.add_config_map(NAMESPACE, "policy", {"json": text})
+    asked = metadata(
+        resourcePolicy={"policySourceRef": {"kind": "ConfigMap", "name": "policy", "key": "json"}}
+    )
+    with bench.harness.fails() as failure:
+        bench.harness.push(bench.store(), "db", {"p": b"1"}, secret_key="p", metadata=asked)
+
+    assert failure.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert bench.proxy.requests == []
+
+
+def test_replicas_are_added_and_removed_as_asked(bench: Bench) -> None:
+    store = bench.store()
+
+    def push(*regions: str) -> list[str]:
+        asked = metadata(replicationLocations=list(regions)) if regions else None
+        bench.harness.push(store, "db", {"p": b"1"}, secret_key="p", metadata=asked)
+        described = bench.aws("secretsmanager").describe_secret(SecretId="db")
+        return sorted(replica["Region"] for replica in described.get("ReplicationStatus", []))
+
+    assert push("us-east-1", "us-west-2") == ["us-east-1", "us-west-2"]
+    assert push("us-west-2", "eu-west-1") == ["eu-west-1", "us-west-2"]
+    assert push() == ["eu-west-1", "us-west-2"]
+    assert written(bench) == {
+        "CreateSecret": 1,
+        "ReplicateSecretToRegions": 1,
+        "RemoveRegionsFromReplication": 1,
+    }
+
+    bench.harness.delete(store, "db")
+    assert not bench.harness.exists(store, "db")
+
+
+def test_a_secret_without_a_version_gets_its_first(bench: Bench) -> None:
+    bench.aws("secretsmanager").create_secret(
+        Name="empty", Tags=[{"Key": "managed-by", "Value": "external-secrets"}]
+    )
+    bench.harness.push(bench.store(), "empty", {"p": b"1"}, secret_key="p", property="a")
+
+    answer = bench.aws("secretsmanager").get_secret_value(SecretId="empty")
+    assert answer["SecretBinary"] == b'{"a":"1"}'
+    assert answer["VersionId"] == "00000000-0000-0000-0000-000000000001"
+
+
+def test_a_push_to_what_is_scheduled_for_deletion_is_a_conflict(bench: Bench) -> None:
+    store = bench.store()
+    bench.harness.push(store, "db", {"p": b"1"}, secret_key="p")
+    bench.harness.delete(store, "db")
+    with bench.harness.fails() as failure:
+        bench.harness.push(store, "db", {"p": b"1"}, secret_key="p")
+
+    assert failure.error.code == "CONFLICT"
+    assert "restore" in failure.message
+
+
+@pytest.mark.parametrize(
+    ("spec", "word"),
+    [
+        ({"tags": {"managed-by": "me"}}, "managed-by"),
+        ({"secretPushFormat": "hex"}, "secretPushFormat"),
+        ({"resourcePolicy": {"blockPublicPolicy": True}}, "policySourceRef"),
+        ({"resourcePolicy": {"policySourceRef": {"kind": "Pod", "name": "a", "key": "b"}}}, "kind"),
+        ({"colour": "red"}, "colour"),
+        ({"replicationLocations": ["a", "a"]}, "replicationLocations"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, str) else "",
+)
+def test_metadata_that_can_not_be_meant_is_refused(bench: Bench, spec: dict[str, Any], word: str) -> None:
+    with bench.harness.fails() as failure:
+        bench.harness.push(bench.store(), "db", {"p": b"1"}, secret_key="p", metadata=metadata(**spec))
+
+    assert failure.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert word in failure.message
+    assert bench.proxy.requests == []
+
+
+def test_metadata_is_read_in_any_case(bench: Bench) -> None:
+    asked = metadata(KMSKEYID="alias/mine", Secretpushformat="string", Description="mine")
+    bench.harness.push(bench.store(), "db", {"p": b"1"}, secret_key="p", metadata=asked)
+
+    described = bench.aws("secretsmanager").describe_secret(SecretId="db")
+    assert (described["KmsKeyId"], described["Description"]) == ("alias/mine", "mine")
+
+
+def test_a_value_that_is_not_text_can_not_be_pushed_as_text(bench: Bench) -> None:
+    with bench.harness.fails() as failure:
+        bench.harness.push(
+            bench.store(),
+            "db",
+            {"p": b"\xff\xfe"},
+            secret_key="p",
+            metadata=metadata(secretPushFormat="string"),
+        )
+
+    assert failure.code == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_key_that_the_secret_does_not_have_is_an_error(bench: Bench) -> None:
+    with bench.harness.fails() as failure:
+        bench.harness.push(bench.store(), "db", {"p": b"1"}, secret_key="q")
+
+    assert "'q'" in failure.message
+    assert bench.proxy.requests == []
+
+
+def test_deleting_a_property_leaves_the_others(bench: Bench) -> None:
+    """In Go the whole secret goes. The last property takes the secret along."""
+    store = bench.store()
+    for prop in ("a", "b"):
+        bench.harness.push(store, "doc", {"p": b"1"}, secret_key="p", property=prop)
+
+    bench.harness.delete(store, "doc", property="a")
+    assert content(bench, "doc") == b'{"b":"1"}'
+    bench.harness.delete(store, "doc", property="a")
+    assert written(bench)["PutSecretValue"] == 2
+    bench.harness.delete(store, "doc", property="b")
+    assert not bench.harness.exists(store, "doc")
+
+
+def test_deleting_a_property_keeps_text_as_text(bench: Bench) -> None:
+    store = bench.store()
+    bench.harness.push(store, "doc", {"a": b"1", "b": b"2"}, metadata=metadata(secretPushFormat="string"))
+    bench.harness.delete(store, "doc", property="a")
+
+    assert bench.aws("secretsmanager").get_secret_value(SecretId="doc")["SecretString"] == '{"b":"2"}'
+
+
+def test_deleting_a_property_of_what_is_not_json_changes_nothing(bench: Bench) -> None:
+    store = bench.store()
+    bench.harness.push(store, "text", {"p": b"plain"}, secret_key="p")
+    bench.harness.delete(store, "text", property="a")
+
+    assert content(bench, "text") == b"plain"
+
+
+def test_deleting_reads_no_value_and_what_is_absent_is_a_success(bench: Bench) -> None:
+    store = bench.store()
+    bench.harness.push(store, "db", {"p": b"1"}, secret_key="p")
+    for _ in range(2):
+        bench.harness.delete(store, "db")
+    bench.harness.delete(store, "never/was")
+
+    assert bench.sent("GetSecretValue") == 0
+    assert bench.sent("DeleteSecret") == 1
+
+
+@pytest.mark.parametrize(
+    ("how", "sent"),
+    [
+        ({}, {}),
+        ({"forceDeleteWithoutRecovery": True}, {"ForceDeleteWithoutRecovery": True}),
+        ({"recoveryWindowInDays": 7}, {"RecoveryWindowInDays": 7}),
+    ],
+    ids=["default", "force", "window"],
+)
+def test_the_spec_says_how_to_delete(bench: Bench, how: dict[str, Any], sent: dict[str, Any]) -> None:
+    store = bench.store(secretsManager=how)
+    bench.harness.push(store, "db", {"p": b"1"}, secret_key="p")
+    bench.harness.delete(store, "db")
+
+    assert bench.proxy.requests[-1].json() == {"SecretId": "db", **sent}
+
+
+def test_what_is_pushed_exists_whatever_the_property(bench: Bench) -> None:
+    store = bench.store(prefix="p/")
+    assert not bench.harness.exists(store, "db")
+    bench.harness.push(store, "db", {"p": b"1"}, secret_key="p")
+
+    assert bench.harness.exists(store, "db", property="nope")
+
+
+def test_a_pushed_value_is_read_back_at_once(bench: Bench) -> None:
+    """The window of recent reads is cleared by a write."""
+    store = bench.store()
+    for value in (b"1", b"2"):
+        bench.harness.push(store, "db", {"p": value}, secret_key="p")
+        assert bench.harness.get_secret(store, "db") == value
+
+
+def test_properties_pushed_at_once_do_not_lose_each_other(bench: Bench) -> None:
+    """AWS has no compare-and-set; within one provider, changes of one secret come one after the other."""
+    store = bench.store()
+    bench.harness.push(store, "doc", {"p": b"0"}, secret_key="p", property="k0")
+    with ThreadPoolExecutor(6) as pool:
+        list(
+            pool.map(
+                lambda i: bench.harness.push(store, "doc", {"p": b"v"}, secret_key="p", property=f"k{i}"),
+                range(1, 9),
+            )
+        )
+
+    assert set(json.loads(content(bench, "doc"))) == {f"k{i}" for i in range(9)}
+
+
+def test_a_creation_whose_answer_is_lost_makes_one_secret(bench: Bench) -> None:
+    """The token of the first version is fixed, so the same creation again is the same one."""
+    bench.proxy.inject(Reset(after_backend=True), headers=target("CreateSecret"), times=1)
+    bench.harness.push(bench.store(retries=1), "db", {"p": b"1"}, secret_key="p")
+
+    assert bench.sent("CreateSecret") == 2
+    versions = bench.aws("secretsmanager").list_secret_version_ids(SecretId="db")["Versions"]
+    assert len(versions) == 1
