@@ -181,7 +181,7 @@ def _selectors_in(value: Any, path: str) -> Iterator[tuple[str, Selector]]:
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from _selectors_in(item, f"{path}.{key}")
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, list | tuple | set | frozenset):
         for index, item in enumerate(value):
             yield from _selectors_in(item, f"{path}[{index}]")
 
@@ -190,12 +190,13 @@ ModelT = TypeVar("ModelT", bound=Spec)
 
 
 def spec_type(cls: type, base: type) -> type[Spec] | None:
-    """The model in `class cls(base[Model])`, or None when `cls` only inherits it."""
-    for origin in getattr(cls, "__orig_bases__", ()):
-        if typing.get_origin(origin) is base:
-            (argument,) = typing.get_args(origin)
-            if isinstance(argument, type) and issubclass(argument, Spec):
-                return argument
+    """The model in `class cls(base[Model])`, also where a generic class stands between; None when `cls` only inherits it."""
+    for parent in vars(cls).get("__orig_bases__", ()):
+        origin = typing.get_origin(parent)
+        if isinstance(origin, type) and issubclass(origin, base):
+            for argument in typing.get_args(parent):
+                if isinstance(argument, type) and issubclass(argument, Spec):
+                    return argument
     return None
 
 
