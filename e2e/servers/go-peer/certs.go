@@ -7,7 +7,9 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"flag"
+	"io/fs"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -16,7 +18,7 @@ import (
 )
 
 // certs writes what the Go cert-controller puts into its one Secret: a CA with the serial number 0, a leaf for the server
-// with the names of every Service, a leaf for the core. RSA-2048, PKCS#1, ten years.
+// with the names of every Service, a leaf for the core. RSA-2048, PKCS#1, ten years. A CA that is in the folder already stays.
 func certs(arguments []string) error {
 	flags := flag.NewFlagSet("certs", flag.ExitOnError)
 	out := flags.String("out", ".", "folder for ca.crt ca.key tls.crt tls.key client.crt client.key")
@@ -34,7 +36,10 @@ func certs(arguments []string) error {
 		BasicConstraintsValid: true,
 		IsCA:                  true,
 	}
-	caKey, err := write(*out, "ca", ca, ca, nil)
+	caKey, err := kept(*out)
+	if errors.Is(err, fs.ErrNotExist) {
+		caKey, err = write(*out, "ca", ca, ca, nil)
+	}
 	if err != nil {
 		return err
 	}
@@ -54,13 +59,26 @@ func certs(arguments []string) error {
 
 func leaf(name string, start time.Time, usage x509.ExtKeyUsage) *x509.Certificate {
 	return &x509.Certificate{
-		SerialNumber: big.NewInt(1),
+		SerialNumber: big.NewInt(start.UnixNano()),
 		Subject:      pkix.Name{CommonName: name},
 		NotBefore:    start,
 		NotAfter:     start.AddDate(10, 0, 0),
 		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 		ExtKeyUsage:  []x509.ExtKeyUsage{usage},
 	}
+}
+
+// kept gives the key of the CA in the folder.
+func kept(folder string) (*rsa.PrivateKey, error) {
+	text, err := os.ReadFile(filepath.Join(folder, "ca.key"))
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, errors.New("ca.key holds no key")
+	}
+	return x509.ParsePKCS1PrivateKey(block.Bytes)
 }
 
 // write makes a key and a certificate of it, signed by issuer, or by itself when there is none.

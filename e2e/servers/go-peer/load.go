@@ -130,8 +130,13 @@ func (l *loader) once(what step) error {
 func (l *loader) connection() (conn *grpc.ClientConn, done func(), err error) {
 	var material [3][]byte
 	hash := sha256.New()
+	// A mounted Secret is replaced by turning one link: the three files are to be of one version.
+	folder, err := filepath.EvalSymlinks(l.folder)
+	if err != nil {
+		return nil, nil, err
+	}
 	for index, name := range []string{"ca.crt", "client.crt", "client.key"} {
-		if material[index], err = os.ReadFile(filepath.Join(l.folder, name)); err != nil {
+		if material[index], err = os.ReadFile(filepath.Join(folder, name)); err != nil {
 			return nil, nil, err
 		}
 		hash.Write(material[index])

@@ -55,17 +55,14 @@ func (m *memoryStore) missing(what string) error {
 	return status.Error(codes.NotFound, what+absent)
 }
 
-// misbehave plays a backend in trouble for keys below fault/. Of a deadline that is over the Go servers tell the code; for
+// misbehave plays a backend in trouble for keys below fault/, and one that takes a while for the key slow. Of a deadline that is over the Go servers tell the code; for
 // everything else there is only text.
 func misbehave(ctx context.Context, key, what string) error {
 	switch key {
+	case "slow":
+		return wait(ctx, 1500*time.Millisecond, nil)
 	case "fault/hang":
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(8 * time.Second):
-			return errors.New(what + "the backend did not answer in time")
-		}
+		return wait(ctx, 8*time.Second, errors.New(what+"the backend did not answer in time"))
 	case "fault/timeout":
 		return errors.New(what + "the backend did not answer in time")
 	case "fault/unavailable":
@@ -80,6 +77,16 @@ func misbehave(ctx context.Context, key, what string) error {
 		return errors.New(what + strings.Repeat("the backend tells its whole story ", 600))
 	}
 	return nil
+}
+
+// wait gives `then` when the time is over, unless the caller's is over sooner.
+func wait(ctx context.Context, pause time.Duration, then error) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(pause):
+		return then
+	}
 }
 
 func (m *memoryStore) read(ctx context.Context, from *object, ref *providerv1.ExternalSecretDataRemoteRef, what string) (string, error) {
