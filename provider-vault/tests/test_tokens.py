@@ -343,4 +343,5 @@ def test_tokens_are_revoked_at_drain(bench: Bench, vault_dev: VaultApi, kv2: str
             harness.exists(harness.add_store(NAMESPACE, spec, name=f"store-{number}"), "x")
         during = set(vault_dev("LIST", "/auth/token/accessors")["data"]["keys"])
         assert len(during - before) == 1
-    assert set(vault_dev("LIST", "/auth/token/accessors")["data"]["keys"]) == before
+    # Not "the same as before": tokens of other tests may have ended meanwhile.
+    assert not set(vault_dev("LIST", "/auth/token/accessors")["data"]["keys"]) - before
