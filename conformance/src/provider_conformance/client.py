@@ -162,6 +162,11 @@ class Pending(Generic[M]):
         self._done = done
         self._started = time.monotonic()
 
+    @property
+    def done(self) -> bool:
+        """Whether the answer is there."""
+        return bool(self._call.done())
+
     def cancel(self) -> None:
         """Give the call up."""
         self._call.cancel()

@@ -149,7 +149,8 @@ def refuses_new_calls(judge: StoreJudge) -> None:
     _under_way()
     refused = False
     with stopping as stopped:
-        while not refused and not stopped.exit.done():
+        # Only a refusal that comes before the answers counts: later the server has ended anyway.
+        while not refused and not stopped.exit.done() and not any(call.done for call in pending):
             with judge.session.connection() as client:
                 refused = not judge.session.serving(client, timeout=1)
         for call in pending:
