@@ -203,6 +203,13 @@ def test_a_subclass_of_a_few_lines_runs_every_check_of_its_role(project: pytest.
     done.assert_outcomes(passed=3, deselected=len(SecretStoreConformance.checks) - 3)
 
 
+def test_the_command_line_asks_a_subclass_otherwise(project: pytest.Pytester) -> None:
+    """One class gives the reports of every contract version and dialect."""
+    more = ("--provider-contract", "1.0", "--provider-dialect", "p", "--provider-report-dir", "out")
+    _run(project, *more).assert_outcomes(passed=3, deselected=len(SecretStoreConformance.checks) - 3)
+    assert (project.path / "out" / "right-1.0-p" / "report.json").exists()
+
+
 def test_both_base_classes_have_the_checks_of_their_roles() -> None:
     """A generator is not asked for secrets, a store not for generated values."""
     assert "test_get_value" in SecretStoreConformance.checks

@@ -12,7 +12,13 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
 from provider_conformance.target import Hang, Obj, TargetError
-from provider_conformance.targetfile import CommandProcess, CommandSeeder, load_target, schema
+from provider_conformance.targetfile import (
+    CommandProcess,
+    CommandSeeder,
+    asked_otherwise,
+    load_target,
+    schema,
+)
 
 FULL: dict[str, Any] = {
     "target": 1,
@@ -109,7 +115,9 @@ def test_every_field_of_a_full_file_arrives(folder: Path) -> None:
 
 def test_the_command_line_wins(folder: Path) -> None:
     """One file serves several addresses and dialects."""
-    target = _load(folder, FULL, endpoint="127.0.0.1:1", dialect="p", tls_dir=folder / "tls")
+    target = _load(folder, FULL, endpoint="127.0.0.1:1", tls_dir=folder / "tls")
+    target = asked_otherwise(target, contract="1.1", dialect="p")
+    assert target.contract == (1, 1)
     assert (target.endpoint, target.dialect) == ("127.0.0.1:1", "p")
 
 

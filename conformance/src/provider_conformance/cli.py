@@ -7,7 +7,6 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -15,7 +14,7 @@ from provider_conformance.registry import AREAS, Profile, all_checks, find_check
 from provider_conformance.report import Report, as_html, as_junit, as_markdown, compare, matrix, write_all
 from provider_conformance.run import run, selected
 from provider_conformance.target import Target, TargetError
-from provider_conformance.targetfile import load_target, schema
+from provider_conformance.targetfile import asked_otherwise, load_target, schema
 from provider_conformance.verdict import Result, Status
 
 _SIGNS = {
@@ -120,18 +119,9 @@ def _explain(options: argparse.Namespace, out: TextIO) -> int:
 
 def _target(options: argparse.Namespace) -> Target:
     target = load_target(
-        options.target,
-        endpoint=options.endpoint,
-        tls_dir=options.tls_dir,
-        plaintext=options.plaintext,
-        dialect=options.dialect,
+        options.target, endpoint=options.endpoint, tls_dir=options.tls_dir, plaintext=options.plaintext
     )
-    if options.contract:
-        major, _, minor = options.contract.partition(".")
-        if not (major.isdecimal() and minor.isdecimal()):
-            raise TargetError(f"--contract: {options.contract!r} is not MAJOR.MINOR")
-        target = replace(target, contract=(int(major), int(minor)))
-    return target
+    return asked_otherwise(target, contract=options.contract, dialect=options.dialect)
 
 
 class _Progress:

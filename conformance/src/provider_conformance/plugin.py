@@ -86,6 +86,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         help="write each target's reports (JSON, JUnit, Markdown, HTML) below it",
     )
+    group.addoption("--provider-contract", metavar="MAJOR.MINOR", help="contract version of the run, as 1.0")
+    group.addoption("--provider-dialect", choices=("v2", "s", "p"), help="how to ask")
     group.addoption("--provider-seed", type=int, help="seed of the fuzzing, to repeat an earlier run")
 
 
@@ -167,7 +169,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def conformance_suite(request: pytest.FixtureRequest, target: Target) -> Iterator[Suite]:
     """The running suite of one class: connections, seeds, and the tidying up at the end."""
     from provider_conformance.run import Suite
+    from provider_conformance.targetfile import asked_otherwise
 
+    options = request.config.getoption
+    target = asked_otherwise(
+        target, contract=options("--provider-contract"), dialect=options("--provider-dialect")
+    )
     suite = Suite(target, seed=request.config.getoption("--provider-seed"))
     try:
         yield suite

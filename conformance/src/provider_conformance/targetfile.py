@@ -27,8 +27,6 @@ from provider_conformance.target import (
     Hang,
     Limits,
     Obj,
-    Process,
-    Seeder,
     StoreTarget,
     Target,
     TargetError,
@@ -94,9 +92,9 @@ def schema() -> dict[str, Any]:
 
 
 def load_target(
-    file: Path, *, endpoint: str = "", tls_dir: Path | None = None, plaintext: bool = False, **changes: Any
+    file: Path, *, endpoint: str = "", tls_dir: Path | None = None, plaintext: bool = False
 ) -> Target:
-    """The target that a file describes. `endpoint`, `tls_dir` and `changes` win over what it says.
+    """The target that a file describes. `endpoint` and `tls_dir` win over what it says.
 
     Raises TargetError, naming the field.
     """
@@ -110,7 +108,14 @@ def load_target(
     content["endpoint"] = endpoint or content.get("endpoint", "")
     content["tls"] = None if plaintext else _tls(dict(content.get("tls") or {}), base, tls_dir)
     target: Target = _build(Target, content, "", base)
-    return replace(target, **{name: value for name, value in changes.items() if value})
+    return target
+
+
+def asked_otherwise(target: Target, *, contract: str | None = None, dialect: Any = None) -> Target:
+    """The target, asked by another contract version or in another dialect. Raises TargetError for a malformed version."""
+    if contract:
+        target = replace(target, contract=_contract(contract, "contract", Path()))
+    return replace(target, dialect=dialect) if dialect else target
 
 
 def _tls(content: dict[str, Any], base: Path, folder: Path | None) -> Tls:
@@ -254,4 +259,4 @@ def _typed(hint: Any, value: Any, path: str, base: Path) -> Any:
     return value
 
 
-__all__ = ["CommandProcess", "CommandSeeder", "Process", "Seeder", "load_target", "schema"]
+__all__ = ["CommandProcess", "CommandSeeder", "asked_otherwise", "load_target", "schema"]

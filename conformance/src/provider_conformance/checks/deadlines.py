@@ -135,6 +135,7 @@ def health_while_hanging(judge: StoreJudge) -> None:
     finally:
         for call in pending:
             call.cancel()
+    _served(judge, "after the hanging calls were cancelled")
 
 
 @check("deadlines.other-store-while-hanging", area="deadlines", contract=("TIME-4",), alone=True)
@@ -157,6 +158,7 @@ def other_store_while_hanging(judge: StoreJudge) -> None:
     finally:
         for call in pending:
             call.cancel()
+    _served(judge, "after the hanging calls were cancelled")
 
 
 @check("deadlines.flood", area="deadlines", role="server", contract=("TIME-5", "CON-1"), alone=True)
