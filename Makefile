@@ -65,6 +65,11 @@ fresh: $(READY)
 docs: $(READY)
 	@$(BIN)/python -m pytest -q docs/tests
 
+conformance: $(READY)  ## judge every provider, and make the compatibility matrix of the docs
+	@$(BIN)/python -m pytest -q -n0 provider-*/tests/test_conformance.py conformance/tests/test_providers.py --provider-report-dir build/conformance
+	@$(BIN)/python -m pytest -q -n0 provider-*/tests/test_conformance.py --provider-report-dir build/conformance --provider-contract 1.0
+	@$(BIN)/provider-conformance matrix build/conformance/*/report.json --output docs/compatibility.md
+
 bench: $(READY)  ## measure side by side, in one run; writes benchmarks/results.json
 	@$(BIN)/python -m benchmarks.run
 
