@@ -96,6 +96,8 @@ FAULTS = {
 }
 
 
+SLOW = 3.0
+
 ROUNDED = (
     "Vault itself keeps KV v2 numbers as 64-bit floats: the digits are gone before anybody can read them."
 )
@@ -113,6 +115,7 @@ def proxy(vault_dev: VaultApi) -> Iterator[FaultProxy]:
     front = FaultProxy(vault_dev.address)
     for name, fault in FAULTS.items():
         front.inject(fault, path=f"/data/fault/{name}$")
+    front.inject(delay=SLOW, path="/data/fault/slow$")
     yield front
     front.close()
 
@@ -134,6 +137,7 @@ def served(
     vault_dev("POST", f"/{mounts[2]}/roles/app", role)
     for number in ("1", "2"):
         vault_dev("POST", f"/{mounts[0]}/data/versioned", {"data": {"value": f"number {number}"}})
+    vault_dev("POST", f"/{mounts[0]}/data/fault/slow", {"data": {"value": "takes a while"}})
     vault_dev("POST", f"/{mounts[0]}/data/unmanaged", {"data": {"value": "made by hand"}})
     vault_dev("POST", f"/{mounts[1]}/data/versioned", {"data": {"value": "of another store"}})
     folder = tmp_path_factory.mktemp("vault")
@@ -178,6 +182,7 @@ def target(served: Served) -> Target:
             oversize="fault/oversize",
             unmanaged="unmanaged",
             hang=Hang("fault/hang", 25),
+            slow=Hang("fault/slow", SLOW),
         ),
         second=Obj("second", "team-a"),
         foreign=Obj("foreign", "team-b"),

@@ -25,7 +25,8 @@ from provider_common import (
 from provider_common.values import decoded_to_bytes
 
 from provider_vault import _paths
-from provider_vault._client import Connection, VaultClient
+from provider_vault._client import VaultClient
+from provider_vault._connection import Connection
 from provider_vault._errors import quoted
 from provider_vault._http import Answer
 from provider_vault._tokens import Token

@@ -27,7 +27,8 @@ from provider_common import (
 )
 from provider_common.values import to_map_decoded
 
-from provider_vault._client import Connection, VaultClient
+from provider_vault._client import VaultClient
+from provider_vault._connection import Connection
 from provider_vault._errors import ChangedMeanwhileError, quoted
 from provider_vault._kv import KeyValue, Metadata, Place
 from provider_vault._values import compact, parse_object, present, select, text_of
