@@ -308,6 +308,11 @@ def _serve(arguments: argparse.Namespace, provider: _Provider, environ: Mapping[
                 _log.info("the parent process ended")
                 break
         _log.info("draining: calls in flight have %g s", config.drain)
+    if server.calls_left:
+        # Threads can't be interrupted, and Python waits for its threads: it would wait for ever.
+        _log.warning("stopped, without %d calls whose backend does not answer", server.calls_left)
+        logging.shutdown()
+        os._exit(0)
     _log.info("stopped")
     return 0
 

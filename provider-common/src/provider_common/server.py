@@ -203,6 +203,11 @@ class Server:
         """True between the first sync of the configuration objects and the drain."""
         return self._serving
 
+    @property
+    def calls_left(self) -> int:
+        """Calls that hold a thread for a backend. After `stop`: those that would not end."""
+        return self._admission.used
+
     def drain(self) -> None:
         """Say NOT_SERVING, so that nobody sends new calls."""
         self._stopping.set()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -27,13 +28,13 @@ class SlowSpec(Spec):
     kind: ClassVar = "Slow"
 
 class Slow(ProviderV2[SlowSpec]):
-    """Answers after 50 ms, and writes down every call that it began."""
+    """Answers after 50 ms, or never, and writes down every call that it began."""
     @classmethod
     def open(cls, ctx):
         return cls()
     def get_secret(self, ref):
         COUNT.write(ref.key.encode() + b"\\n")
-        threading.Event().wait(0.05)
+        threading.Event().wait(None if ref.key == "hang" else 0.05)
         return ref.key.encode()
 
 serve(Slow, name="slow")
@@ -50,7 +51,7 @@ spec: {}
 class Provider:
     """A provider as a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *flags: str) -> None:
         self.certs = issue_certs(folder / "certs", hosts=("localhost",))
         (folder / "manifests").mkdir()
         (folder / "manifests" / "slow.yaml").write_text(OBJECT)
@@ -62,7 +63,7 @@ class Provider:
             [
                 sys.executable, str(script), str(self.counted), "serve", "--manifests", str(folder / "manifests"),
                 "--host", "127.0.0.1", "--port", "0", "--http-host", "127.0.0.1", "--http-port", "0",
-                "--tls-dir", str(self.certs.path), "--ready-file", str(ready), "--read-window", "0s",
+                "--tls-dir", str(self.certs.path), "--ready-file", str(ready), "--read-window", "0s", *flags,
             ],
             stderr=subprocess.PIPE,
         )  # fmt: skip
@@ -175,6 +176,22 @@ def test_health_says_not_serving_before_the_calls_in_flight_have_ended(provider:
         watcher.join(timeout=10)
     serving = health_pb2.HealthCheckResponse.SERVING
     assert statuses == [serving, health_pb2.HealthCheckResponse.NOT_SERVING]
+
+
+def test_a_backend_that_never_answers_does_not_keep_the_process(tmp_path: Path) -> None:
+    """Its thread can't be interrupted. The process ends all the same when the time for calls in flight is over."""
+    provider = Provider(tmp_path, "--drain", "0.5s")
+    try:
+        with provider.connect() as channel, ThreadPoolExecutor(1) as pool:
+            hanging = pool.submit(get, channel, "hang")
+            while b"hang" not in provider.counted.read_bytes():
+                time.sleep(0.01)
+            assert provider.stop() == 0
+            assert hanging.exception() is not None
+    finally:
+        provider.process.kill()
+        provider.process.wait()
+        provider.process.stderr.close()
 
 
 def test_sigint_drains_too(provider: Provider) -> None:
