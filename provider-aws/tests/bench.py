@@ -73,11 +73,11 @@ class Bench:
         return found
 
 
-def plain_client(moto: MotoApi, service: str) -> Any:
+def plain_client(moto: MotoApi, service: str, region: str = REGION) -> Any:
     """A client of moto as anybody makes one."""
     return botocore.session.Session().create_client(
         service,
-        region_name=REGION,
+        region_name=region,
         endpoint_url=moto.url,
         aws_access_key_id="AKIAIOSFODNN7EXAMPLE",
         aws_secret_access_key="sesame",

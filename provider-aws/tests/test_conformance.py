@@ -1,0 +1,214 @@
+"""AWS judged by the conformance suite: the provider as a process of its own, moto, and a proxy that plays faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from eso_e2e.faultproxy import FaultProxy
+from eso_e2e.faults import Answer, BlackHole
+from eso_e2e.moto import MotoApi
+from provider_conformance.suite import EveryConformance
+from provider_conformance.target import (
+    Existing,
+    Faults,
+    GeneratorTarget,
+    Hang,
+    Limits,
+    Obj,
+    StoreTarget,
+    Target,
+)
+
+from .bench import ENDPOINTS, plain_client
+from .served import Served
+
+pytestmark = pytest.mark.real
+
+STORES = "provider.secretstore.external-secrets.io/v2alpha1"
+GENERATORS = "provider.generator.external-secrets.io/v2alpha1"
+KINDS = {"AWSSecretManager": "secretsmanager", "AWSParameterStore": "ssm"}
+TOKENS = ("ECRAuthorizationToken", "STSSessionToken")
+
+
+def made(api_version: str, kind: str, namespace: str, name: str, **more: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {"name": name, "namespace": namespace},
+        **more,
+    }
+
+
+def spec(
+    secret: str = "aws", *, namespace: str | None = None, region: str = "eu-central-1"
+) -> dict[str, Any]:
+    where = {"name": secret, **({"namespace": namespace} if namespace else {})}
+    refs = {
+        "accessKeyIDSecretRef": {**where, "key": "id"},
+        "secretAccessKeySecretRef": {**where, "key": "secret"},
+    }
+    return {"region": region, "auth": {"secretRef": refs}}
+
+
+def keys(namespace: str, name: str, key_id: str) -> dict[str, Any]:
+    return made("v1", "Secret", namespace, name, stringData={"id": key_id, "secret": "sesame"})
+
+
+def manifests() -> Iterator[dict[str, Any]]:
+    """Stores and generators in two teams, and the keys they use."""
+    yield keys("team-a", "aws", "AKIAIOSFODNN7EXAMPLE")
+    yield keys("team-a", "wrong", "AKIAREFUSED")
+    yield keys("team-b", "for-b", "AKIAIOSFODNN7EXAMPLE")
+    for kind in KINDS:
+        yield made(STORES, kind, "team-a", "main", spec=spec())
+        yield made(STORES, kind, "team-a", "second", spec=spec(region="eu-west-1"))
+        yield made(STORES, kind, "team-b", "foreign", spec=spec("for-b", region="eu-west-1"))
+        yield made(STORES, kind, "team-a", "borrows", spec=spec("for-b", namespace="team-b"))
+        yield made(STORES, kind, "team-b", "referent", spec=spec())
+        yield made(STORES, kind, "team-a", "refused", spec=spec("wrong"))
+        yield made(STORES, kind, "team-a", "nonsense", spec=spec(region="Not a region"))
+    for kind in TOKENS:
+        yield made(GENERATORS, kind, "team-a", "main", spec=spec())
+        yield made(GENERATORS, kind, "team-b", "foreign", spec=spec("for-b"))
+        yield made(GENERATORS, kind, "team-a", "borrows", spec=spec("for-b", namespace="team-b"))
+        yield made(GENERATORS, kind, "team-a", "nonsense", spec=spec(region="Not a region"))
+
+
+def error(code: str, status: int = 400, **headers: str) -> Answer:
+    return Answer.json(status, {"__type": code, "Message": "m"}, headers)
+
+
+BIG = {"SecretString": "x" * 5_000_000, "Parameter": {"Value": "x" * 5_000_000}}
+FAULTS = {
+    "unavailable": Answer(503, b"<html>"),
+    "denied": error("AccessDeniedException"),
+    "unauthenticated": error("UnrecognizedClientException"),
+    "rate": error("ThrottlingException", **{"Retry-After": "1"}),
+    "oversize": Answer.json(200, BIG),
+    "hang": BlackHole(),
+}
+
+
+@pytest.fixture(scope="module")
+def proxy(moto: MotoApi) -> Iterator[FaultProxy]:
+    front = FaultProxy(moto.url)
+    for name, fault in FAULTS.items():
+        front.inject(fault, body=f'"/fault/{name}"', headers={"X-Amz-Target": r"Get(SecretValue|Parameter)$"})
+    front.inject(error("UnrecognizedClientException"), headers={"Authorization": "AKIAREFUSED"})
+    yield front
+    front.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, moto: MotoApi, proxy: FaultProxy) -> Iterator[Served]:
+    moto.reset()
+    for region, values in (("eu-central-1", ("number 1", "number 2")), ("eu-west-1", ("of another store",))):
+        secrets, parameters = (plain_client(moto, service, region) for service in KINDS.values())
+        secrets.create_secret(Name="/versioned", SecretString=values[0])
+        parameters.put_parameter(Name="/versioned", Value=values[0], Type="String")
+        for value in values[1:]:
+            secrets.put_secret_value(SecretId="/versioned", SecretString=value)
+            parameters.put_parameter(Name="/versioned", Value=value, Overwrite=True)
+        secrets.create_secret(Name="/unmanaged", SecretString="made by hand")
+        parameters.put_parameter(Name="/unmanaged", Value="made by hand", Type="String")
+    folder = tmp_path_factory.mktemp("aws")
+    (folder / "manifests").mkdir()
+    (folder / "manifests" / "all.yaml").write_text(yaml.safe_dump_all(manifests()))
+    environment = dict.fromkeys(ENDPOINTS, proxy.url)
+    running = Served(folder, folder / "manifests", {**environment, "AWS_EC2_METADATA_DISABLED": "true"})
+    running.start()
+    yield running
+    assert running.stop() == 0
+
+
+def store(kind: str, *, first: str, limits: Limits) -> StoreTarget:
+    return StoreTarget(
+        name=kind.lower(),
+        api_version=STORES,
+        kind=kind,
+        object="main",
+        namespace="team-a",
+        seed="push",
+        key_prefix="/conformance-",
+        keys=(
+            Existing("/versioned", b"number 1", version=first),
+            Existing("/versioned", b"number 2"),
+        ),
+        limits=limits,
+        faults=Faults(
+            unavailable="/fault/unavailable",
+            denied="/fault/denied",
+            unauthenticated="/fault/unauthenticated",
+            rate_limited="/fault/rate",
+            oversize="/fault/oversize",
+            unmanaged="/unmanaged",
+            hang=Hang("/fault/hang", 25),
+        ),
+        second=Obj("second", "team-a"),
+        foreign=Obj("foreign", "team-b"),
+        foreign_selector=Obj("borrows", "team-a"),
+        referent=Obj("referent", "team-b"),
+        bad_credentials=Obj("refused", "team-a"),
+        invalid=Obj("nonsense", "team-a"),
+    )
+
+
+@pytest.fixture(scope="module")
+def target(served: Served) -> Target:
+    common: dict[str, Any] = {
+        "empty_value": False,
+        "find": ("name", "tags", "path"),
+        "metadata_fetch": True,
+        "backend_calls": True,
+    }
+    generators = tuple(
+        GeneratorTarget(
+            name=kind.lower(),
+            api_version=GENERATORS,
+            kind=kind,
+            object="main",
+            namespace="team-a",
+            # moto's tokens are always the same.
+            fixed=True,
+            foreign=Obj("foreign", "team-b"),
+            foreign_selector=Obj("borrows", "team-a"),
+            invalid=Obj("nonsense", "team-a"),
+        )
+        for kind in TOKENS
+    )
+    return Target(
+        name="provider-aws",
+        endpoint=served.endpoint,
+        tls=served.tls,
+        stores=(
+            store(
+                "AWSSecretManager",
+                first="AWSPREVIOUS",
+                limits=Limits(
+                    max_value_bytes=65_536, key_pattern=r"[A-Za-z0-9/_+=.@-]+", max_key_bytes=512, **common
+                ),
+            ),
+            store(
+                "AWSParameterStore",
+                first="1",
+                limits=Limits(
+                    values="text",
+                    max_value_bytes=4096,
+                    key_pattern=r"/([A-Za-z0-9_.-]+/){0,14}[A-Za-z0-9_.-]+",
+                    max_key_bytes=1011,
+                    **common,
+                ),
+            ),
+        ),
+        generators=generators,
+        metrics_url=f"http://127.0.0.1:{served.http_port}/metrics",
+        health_url=f"http://127.0.0.1:{served.http_port}/healthz",
+        process=served,
+    )
+
+
+class TestConformance(EveryConformance):  # type: ignore[misc, valid-type]  # made by a function
+    """Every check of the suite."""
