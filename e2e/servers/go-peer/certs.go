@@ -48,6 +48,10 @@ func certs(arguments []string) error {
 		inside := service + "." + *namespace
 		names = append(names, service, inside, inside+".svc", inside+".svc.cluster.local")
 	}
+	// As it was written: that has the key id, by which two authorities of one name are told apart.
+	if ca, err = authority(*out); err != nil {
+		return err
+	}
 	server := leaf("external-secrets-provider", start, x509.ExtKeyUsageServerAuth)
 	server.DNSNames = names
 	if _, err := write(*out, "tls", server, ca, caKey); err != nil {
@@ -79,6 +83,18 @@ func kept(folder string) (*rsa.PrivateKey, error) {
 		return nil, errors.New("ca.key holds no key")
 	}
 	return x509.ParsePKCS1PrivateKey(block.Bytes)
+}
+
+func authority(folder string) (*x509.Certificate, error) {
+	text, err := os.ReadFile(filepath.Join(folder, "ca.crt"))
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, errors.New("ca.crt holds no certificate")
+	}
+	return x509.ParseCertificate(block.Bytes)
 }
 
 // write makes a key and a certificate of it, signed by issuer, or by itself when there is none.
