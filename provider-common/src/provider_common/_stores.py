@@ -72,6 +72,8 @@ class Place:
     retry: RetrySettings = field(default_factory=RetrySettings)
     family: tuple[Hashable, ...] = field(init=False, repr=False)
     """Everything but the versions, and but the caller where the spec makes the store depend on him."""
+    families: tuple[tuple[Hashable, ...], tuple[Hashable, ...]] = field(init=False, repr=False)
+    """Of the store that all callers share, and of this caller's own: made once, for they are asked for at every call."""
 
     @property
     def title(self) -> str:
@@ -95,6 +97,7 @@ class Place:
             store,
         )
         object.__setattr__(self, "family", family)
+        object.__setattr__(self, "families", ((*family, NOT_FOR_YOU), (*family, scope.source_namespace)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,8 @@ class Parsed:
     source: KubeObject
     spec: Spec
     digest: bytes
+    by_caller: bool = False
+    """True when what is opened of it depends on the caller."""
 
 
 class Configs:
@@ -135,9 +140,11 @@ class Configs:
         digest = hashlib.sha256(json.dumps(found.spec, sort_keys=True, default=str).encode()).digest()
         if parsed is not None and parsed.digest == digest:
             # Only labels, status or the like changed: what is open stays open.
-            parsed = Parsed(found, parsed.spec, digest)
+            parsed = Parsed(found, parsed.spec, digest, parsed.by_caller)
         else:
-            parsed = Parsed(found, kind.spec.parse(found.spec, where=place.title), digest)
+            spec = kind.spec.parse(found.spec, where=place.title)
+            by_caller = kind.role == "store" and kind.cls.depends_on_caller(spec)
+            parsed = Parsed(found, spec, digest, by_caller)
         if len(self._parsed) >= _MOST_PARSED:
             self._parsed.clear()
         self._parsed[key] = parsed
@@ -463,8 +470,7 @@ class OpenStores:
 
 
 def _family(place: Place, parsed: Parsed) -> tuple[Hashable, ...]:
-    caller = place.scope.source_namespace if place.kind.cls.depends_on_caller(parsed.spec) else NOT_FOR_YOU
-    return (*place.family, caller)
+    return place.families[parsed.by_caller]
 
 
 def make_context(
@@ -476,7 +482,7 @@ def make_context(
     calls: ApiCallCounter | None,
 ) -> Context[Any]:
     """What an author gets for `place`. A store that does not say `depends_on_caller` is not told the caller."""
-    told = place.kind.role == "generator" or place.kind.cls.depends_on_caller(parsed.spec)
+    told = place.kind.role == "generator" or parsed.by_caller
     return Context(
         spec=parsed.spec,
         auth=auth,
