@@ -58,6 +58,19 @@ def test_stores_with_one_identity_share_a_token_and_others_do_not(cloud: Cloud) 
     assert cloud.proxy.count(host="oauth2.googleapis.com") == 2
 
 
+def test_an_identity_that_is_never_accepted_costs_two_tokens_and_not_one_per_call(cloud: Cloud) -> None:
+    """One new token shows that it is not the token's fault."""
+    cloud.google.fail("AccessSecretVersion", StatusCode.UNAUTHENTICATED)
+    store = cloud.store()
+
+    for number in range(10):
+        with cloud.harness.fails() as failure:
+            cloud.harness.get_secret(store, f"s{number}")
+        assert failure.code is StatusCode.UNAUTHENTICATED
+
+    assert cloud.proxy.count(host="oauth2.googleapis.com") == 2
+
+
 def test_two_namespaces_never_share_a_token(cloud: Cloud) -> None:
     """The same names, other content: each reads with its own key."""
     cloud.google.put("db", b"1")

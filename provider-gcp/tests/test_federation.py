@@ -152,6 +152,45 @@ class TestConfig:
         assert cloud.harness.get_secret(store, "db") == b"s3cret"
         assert cloud.tokens.subjects[0]["subject_token"] == "subject"
 
+    def test_an_address_that_answers_without_end_is_given_up(self, cloud: Cloud) -> None:
+        """It is the user's own, and the memory is everybody's."""
+        url = "https://idp.example/token"
+        cloud.proxy.route("idp.example", "http://127.0.0.1:9")
+        cloud.proxy.inject(Answer(200, body=b"x" * 2_000_000), host="idp.example")
+        store = from_config(cloud, config({"url": url}), externalTokenEndpoint=url)
+
+        with cloud.harness.fails() as failure:
+            cloud.harness.get_secret(store, "db")
+
+        assert failure.code is StatusCode.UNAVAILABLE
+        assert cloud.tokens.subjects == []
+
+    def test_a_file_that_is_not_there_is_a_credentials_error(self, cloud: Cloud) -> None:
+        store = from_config(cloud, config({"file": "/nowhere/token"}))
+
+        with cloud.harness.fails() as failure:
+            cloud.harness.get_secret(store, "db")
+
+        assert failure.code is StatusCode.UNAUTHENTICATED
+
+    def test_the_metadata_server_of_aws_is_asked_as_the_json_says(self, cloud: Cloud) -> None:
+        """An EC2 instance's own role: region and keys come from IMDS, by a session of its version 2."""
+        for path, body in (
+            ("/latest/api/token", b"session"),
+            ("/latest/meta-data/placement/availability-zone", b"eu-central-1a"),
+            ("/latest/meta-data/iam/security-credentials$", b"role"),
+            (
+                "/latest/meta-data/iam/security-credentials/role",
+                b'{"AccessKeyId": "AKIA2", "SecretAccessKey": "k", "Token": "t"}',
+            ),
+        ):
+            cloud.proxy.inject(Answer(200, body=body), host="169.254.169.254", path=path)
+        store = from_config(cloud, config(AWS_SOURCE))
+
+        assert cloud.harness.get_secret(store, "db") == b"s3cret"
+        assert "AKIA2" in cloud.tokens.subjects[0]["subject_token"]
+        assert "sts.eu-central-1.amazonaws.com" in cloud.tokens.subjects[0]["subject_token"]
+
     def test_a_token_from_a_file_and_the_jsons_impersonation(self, cloud: Cloud, tmp_path: Any) -> None:
         file = tmp_path / "token"
         file.write_text("subject")

@@ -260,6 +260,20 @@ class TestDefaultCredentials:
         assert cloud.harness.get_secret(store, "db") == b"s3cret"
         assert "oauth2.googleapis.com" not in hosts(cloud)
 
+    def test_the_machines_token_is_asked_once_per_try(
+        self, cloud: Cloud, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """google-auth would ask five times, whatever the store says and whatever time is left."""
+        monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+        cloud.proxy.inject(Answer(503), path="service-accounts")
+        store = cloud.store(spec={"projectID": "acme"})
+
+        with cloud.harness.fails() as failure:
+            cloud.harness.get_secret(store, "db")
+
+        assert failure.code is StatusCode.UNAVAILABLE
+        assert cloud.proxy.count(path="service-accounts") == 1
+
     def test_without_any_the_error_says_what_to_do(
         self, cloud: Cloud, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -141,8 +141,20 @@ def test_a_failure_stands_for_a_while(
 def test_a_refused_token_is_forgotten_once(source: Source, manager: TokenManager) -> None:
     """Of many calls that are refused with the same token only the first leads to a new one."""
     old = manager.current(source.fetch)
-    manager.refused(old)
+    assert manager.refused(old)
     new = manager.current(source.fetch)
-    manager.refused(old)
+    assert manager.refused(old)
 
     assert manager.current(source.fetch) is new
+
+
+def test_a_token_that_replaced_a_refused_one_is_not_replaced_at_once(
+    source: Source, manager: TokenManager
+) -> None:
+    """An identity that is not accepted would cost a login per call."""
+    manager.refused(manager.current(source.fetch))
+    new = manager.current(source.fetch)
+
+    assert not manager.refused(new)
+    source.now += 11
+    assert manager.refused(new)

@@ -132,16 +132,17 @@ class TestPushing:
 
         assert cloud.google.count("AddSecretVersion") == 0
 
-    def test_a_property_does_not_go_into_text_that_is_not_json(self, cloud: Cloud) -> None:
+    @pytest.mark.parametrize("text", [b"plain text", b'{"half": ', b'"text"', b"7"])
+    def test_a_property_does_not_go_into_text_that_is_no_document(self, cloud: Cloud, text: bytes) -> None:
         """It would replace what somebody keeps there."""
-        cloud.google.put("db", b"plain text", labels=OURS)
+        cloud.google.put("db", text, labels=OURS)
         store = cloud.store()
 
         with cloud.harness.fails() as failure:
             push(cloud, store, b"v", property="user")
 
         assert failure.error.code == "CONFLICT"
-        assert cloud.google.values("db") == [b"plain text"]
+        assert cloud.google.values("db") == [text]
 
     def test_bytes_that_are_no_text_are_refused_for_a_property(self, cloud: Cloud) -> None:
         """They would be spoiled, and never be equal to what is stored."""

@@ -217,7 +217,8 @@ class SecretManager:
                 return self._counted(asked, method, request, token.value, absent_is_no_secret=bool(key))
             except CredentialsError:
                 # Revoked, or the key behind it was: one new token shows which.
-                self._tokens.refused(token)
+                if not self._tokens.refused(token):
+                    raise
                 token = self._tokens.current(self._identity.fetch)
                 return self._counted(asked, method, request, token.value, absent_is_no_secret=bool(key))
 

@@ -13,7 +13,7 @@ from typing import Any
 from google.auth import aws, exceptions, identity_pool
 from provider_common import CredentialsError, InvalidSpecError, TemporaryError
 
-from provider_gcp._http import Away, Http
+from provider_gcp._http import Http
 from provider_gcp._tokens import Token
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -29,25 +29,22 @@ def fetch(credentials: Any, http: Http, *, what: str) -> Token:
     obtained = time.time()
     try:
         credentials.refresh(http)
-    except exceptions.TransportError as error:
-        raise away(error) from None
+    except exceptions.TransportError:
+        raise TemporaryError("Google's token service can't be reached") from None
     except exceptions.GoogleAuthError as error:
-        raise CredentialsError(f"Google does not accept {what}{_reason(error)}") from None
+        if reason := _reason(error):
+            raise CredentialsError(f"Google does not accept {what} ({reason})") from None
+        raise CredentialsError(
+            f"No access token is to be had for {what}: check it, and what it may act as"
+        ) from None
+    except (ValueError, TypeError, LookupError, AttributeError, OSError) as error:
+        # What google-auth lets out when an answer, or a file, is not what it takes it for.
+        raise CredentialsError(f"No access token is to be had for {what} ({type(error).__name__})") from None
     if not credentials.token:
         raise CredentialsError(f"Google gives no access token for {what}")
     expiry = credentials.expiry
     expires = calendar.timegm(expiry.timetuple()) if expiry is not None else obtained + _UNSAID_LIFE
     return Token(credentials.token, obtained, expires)
-
-
-def away(error: exceptions.TransportError) -> TemporaryError:
-    """`error` as a TemporaryError. google-auth wraps a TransportError in others, so causes are looked through."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, Away):
-            return cause.error
-        cause = cause.__cause__ or cause.__context__
-    return TemporaryError("Google's token service can't be reached")
 
 
 def service_account(info: dict[str, Any], *, field: str) -> Any:
@@ -65,7 +62,7 @@ def _reason(error: exceptions.GoogleAuthError) -> str:
     for argument in error.args:
         code = argument.get("error") if isinstance(argument, dict) else None
         if isinstance(code, str) and re.fullmatch(r"[a-z_]{1,40}", code):
-            return f" ({code})"
+            return code
     return ""
 
 

@@ -1,7 +1,8 @@
 """HTTP to Google's token services, in the shape that google-auth asks for: bounded by the call's deadline, counted, with
 no redirects and no second tries of its own.
 
-`Away` is a TransportError because google-auth looks for that class where it may go on without an answer.
+What fails raises the SDK's errors right through google-auth, which would otherwise try again by itself. Only while it looks
+for default credentials it has to see its own class of error, to go on to the next place.
 """
 
 from __future__ import annotations
@@ -21,42 +22,36 @@ LONGEST_REQUEST = 10.0
 LARGEST_ANSWER = 1 << 20
 
 
-class Away(exceptions.TransportError):
-    """There is no answer, or one that says "later". The text is fit for users."""
-
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)  # type: ignore[no-untyped-call]
-        self.error = TemporaryError(message, retry_after=retry_after)
-
-
 class Answer(transport.Response):
     """What google-auth wants to know of an answer."""
 
-    def __init__(self, answer: requests.Response) -> None:
-        self._answer = answer
+    def __init__(self, status: int, headers: Mapping[str, str], data: bytes) -> None:
+        self._parts = (status, headers, data)
 
     @property
     def status(self) -> int:
         """The status code."""
-        return self._answer.status_code
+        return self._parts[0]
 
     @property
     def headers(self) -> Mapping[str, str]:
         """The headers."""
-        return self._answer.headers
+        return self._parts[1]
 
     @property
     def data(self) -> bytes:
         """The body."""
-        return self._answer.content
+        return self._parts[2]
 
 
 class Http(transport.Request):
     """Requests of one store. Connections are shared by all stores."""
 
-    def __init__(self, ctx: Context[Any]) -> None:
+    def __init__(self, ctx: Context[Any], *, looking: bool = False) -> None:
+        """`looking`: raise google-auth's TransportError in place of TemporaryError."""
         self._ctx = ctx
         self._session = ctx.shared("gcp-http", _session)
+        self._looking = looking
 
     def __call__(
         self,
@@ -67,28 +62,55 @@ class Http(transport.Request):
         timeout: float | None = None,
         **_: object,
     ) -> Answer:
-        """The answer, whatever its status below 500 but 429. Raises Away, DeadlineError."""
-        left = remaining()
-        seconds = min(left, timeout or LONGEST_REQUEST, LONGEST_REQUEST)
+        """The answer, whatever its status below 500 but 429. Raises TemporaryError, DeadlineError."""
         parts = urlsplit(url)
         host = parts.hostname or ""
-        started = time.monotonic()
+        left, started = remaining(), time.monotonic()
+        end = started + min(left, timeout or LONGEST_REQUEST, LONGEST_REQUEST)
         try:
-            with self._ctx.api_call(PROVIDER, _call_of(host, parts.path)):
-                answer = self._session.request(
-                    method, url, data=body, headers=headers, timeout=seconds, allow_redirects=False
-                )
+            with (
+                self._ctx.api_call(PROVIDER, _call_of(host, parts.path)),
+                self._session.request(
+                    method,
+                    url,
+                    data=body,
+                    headers=headers,
+                    timeout=end - started,
+                    allow_redirects=False,
+                    stream=True,
+                ) as answer,
+            ):
+                data = _body(answer, end)
                 if answer.status_code == 429 or answer.status_code >= 500:
-                    raise Away(f"{host} answers {answer.status_code}", retry_after=_retry_after(answer))
+                    raise TemporaryError(
+                        f"{host} answers {answer.status_code}", retry_after=_retry_after(answer)
+                    )
+                return Answer(answer.status_code, answer.headers, data)
+        except TemporaryError as error:
+            failure = error
         except requests.Timeout:
             if time.monotonic() - started >= left:
                 remaining()
-            raise Away(f"{host} does not answer in time") from None
+            failure = TemporaryError(f"{host} does not answer in time")
         except requests.exceptions.SSLError:
-            raise Away(f"{host} can't be reached: its certificate is not trusted here") from None
+            failure = TemporaryError(f"{host} can't be reached: its certificate is not trusted here")
         except (requests.RequestException, OSError) as error:
-            raise Away(f"{host} can't be reached ({type(error).__name__})") from None
-        return Answer(answer)
+            failure = TemporaryError(f"{host} can't be reached ({type(error).__name__})")
+        if self._looking:
+            raise exceptions.TransportError(failure.message)
+        raise failure
+
+
+def _body(answer: requests.Response, end: float) -> bytes:
+    """All of it, in time and of bearable size: the time-outs of sockets are for each piece."""
+    data = bytearray()
+    for piece in answer.iter_content(65536):
+        data += piece
+        if len(data) > LARGEST_ANSWER:
+            raise requests.RequestException
+        if time.monotonic() > end:
+            raise requests.Timeout
+    return bytes(data)
 
 
 def _session() -> requests.Session:

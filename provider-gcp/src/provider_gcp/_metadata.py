@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from provider_common import Context, CredentialsError, TemporaryError
+from provider_common import Context, CredentialsError, DeadlineError, TemporaryError
 
 PATIENCE = 5.0
 
@@ -31,7 +31,7 @@ def _ask(ctx: Context[Any], path: str, field: str) -> str:
 
 
 def _get(ctx: Context[Any], path: str, field: str) -> str:
-    from provider_gcp._http import Away, Http
+    from provider_gcp._http import Http
 
     host = os.environ.get("GCE_METADATA_HOST") or "metadata.google.internal"
     try:
@@ -40,7 +40,9 @@ def _get(ctx: Context[Any], path: str, field: str) -> str:
             headers={"Metadata-Flavor": "Google"},
             timeout=PATIENCE,
         )
-    except Away:
+    except DeadlineError:
+        raise
+    except TemporaryError:
         raise TemporaryError(
             f"Google's metadata server can't be asked: outside Google Cloud, give {field}"
         ) from None

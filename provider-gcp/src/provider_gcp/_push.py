@@ -157,7 +157,7 @@ def _write(secrets: SecretManager, data: PushData, value: bytes) -> None:
             secrets.add_version(key, value)
         return
     document = old or b"{}"
-    if not document.lstrip().startswith((b"{", b"[")):
+    if not document.lstrip().startswith((b"{", b"[")) or gjson.get(document, "@valid") is None:
         raise ConflictError(
             f"Secret {key!r} is not JSON, so property {data.property!r} can't be written into it: it is left as it is"
         )

@@ -27,6 +27,8 @@ REFUSED_FOR = 5.0
 """Seconds for which a refused request is not made again."""
 AWAY_FOR = 0.1
 """Seconds for which a request without an answer is not made again: those who come at the same time share it."""
+RELOGIN_AFTER = 10.0
+"""Seconds for which a token that Google refuses is not replaced again, when it came in the place of a refused one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class TokenManager:
         self._failed_until = 0.0
         self._attempts = 0
         self._try_again_at = 0.0
+        self._refused_until = 0.0
 
     def current(self, fetch: Callable[[], Token]) -> Token:
         """A token that can be used, fetched by `fetch` if there is none. Raises what `fetch` raises."""
@@ -78,11 +81,17 @@ class TokenManager:
             return token
         return self._new(fetch)
 
-    def refused(self, token: Token) -> None:
-        """Forget `token`: Google does not accept it any more."""
+    def refused(self, token: Token) -> bool:
+        """Google does not accept `token`: forget it. False when another one would change nothing, because this one was had
+        for the same reason a moment ago.
+        """
         with self._lock:
             if self._token is token:
-                self._token = None
+                now = self._clock()
+                if now < self._refused_until:
+                    return False
+                self._token, self._refused_until = None, now + RELOGIN_AFTER
+            return True
 
     def _replace(self, token: Token, fetch: Callable[[], Token]) -> None:
         # Whoever comes while somebody fetches goes on with the old token: it is still good.

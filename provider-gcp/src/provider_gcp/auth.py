@@ -7,6 +7,7 @@ A method reads its credentials once per open store (that is how the SDK notices 
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any, ClassVar, Protocol
 
 from provider_common import (
@@ -17,9 +18,11 @@ from provider_common import (
     InvalidSpecError,
     OneOf,
     SecretKeySelector,
+    TemporaryError,
+    remaining,
 )
 
-from provider_gcp._tokens import Identity, digest
+from provider_gcp._tokens import Identity, Token, digest
 from provider_gcp.auth_federation import WorkloadIdentityFederation
 from provider_gcp.auth_workload import GeneratorWorkloadIdentity, WorkloadIdentity
 
@@ -65,9 +68,9 @@ class DefaultCredentials:
         from provider_gcp import _google
         from provider_gcp._http import Http
 
-        def find() -> Any:
+        def find() -> tuple[Any, threading.Lock]:
             try:
-                found, _ = default(scopes=[_google.SCOPE], request=Http(ctx))
+                found, _ = default(scopes=[_google.SCOPE], request=Http(ctx, looking=True))
             except exceptions.DefaultCredentialsError:
                 raise CredentialsError(
                     "The provider has no Application Default Credentials: name a method under auth, or run it with"
@@ -77,14 +80,22 @@ class DefaultCredentials:
                 raise CredentialsError(
                     f"The provider's Application Default Credentials can't be used ({type(error).__name__})"
                 ) from None
-            return found
+            return found, threading.Lock()
 
-        credentials, http = ctx.shared("gcp-default-credentials", find), Http(ctx)
-        return Identity(
-            ("default",),
-            lambda: _google.fetch(credentials, http, what="the provider's Application Default Credentials"),
-            str(getattr(credentials, "quota_project_id", None) or ""),
-        )
+        credentials, lock = ctx.shared("gcp-default-credentials", find)
+        http = Http(ctx)
+
+        def fetch() -> Token:
+            # google-auth writes token and end into the object, one after the other.
+            if not lock.acquire(timeout=remaining()):
+                remaining()
+                raise TemporaryError("Another call's request for an access token does not come to an end")
+            try:
+                return _google.fetch(credentials, http, what="the provider's Application Default Credentials")
+            finally:
+                lock.release()
+
+        return Identity(("default",), fetch, str(getattr(credentials, "quota_project_id", None) or ""))
 
 
 class GcpAuth(OneOf):

@@ -9,10 +9,12 @@ import json
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from provider_common import Block, Context, CredentialsError, Field, ServiceAccountSelector
 
 from provider_gcp import _metadata
+from provider_gcp._names import ProjectID
 from provider_gcp._tokens import Identity, Token
 
 ANNOTATION = "iam.gke.io/gcp-service-account"
@@ -25,7 +27,7 @@ class WorkloadIdentity(Block):
     """GKE workload identity."""
 
     service_account_ref: ServiceAccountSelector = Field(description="Whose identity is used.")
-    cluster_project_id: str | None = Field(
+    cluster_project_id: ProjectID | None = Field(
         None, alias="clusterProjectID", description="Project of the cluster. Without it: projectID."
     )
     cluster_location: str | None = Field(None, description="Without it the metadata server is asked.")
@@ -91,7 +93,7 @@ def impersonate(ctx: Context[Any], token: Token, email: str) -> Token:
     obtained = time.time()
     answer = _post(
         ctx,
-        f"https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{email}:generateAccessToken",
+        f"https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{quote(email, safe='@')}:generateAccessToken",
         {"scope": ["https://www.googleapis.com/auth/cloud-platform"]},
         token=token.value,
         hint=f"grant roles/iam.workloadIdentityUser on {email} to the Kubernetes ServiceAccount",
@@ -109,16 +111,13 @@ def impersonate(ctx: Context[Any], token: Token, email: str) -> Token:
 def _post(
     ctx: Context[Any], url: str, body: Mapping[str, Any], *, hint: str, token: str = ""
 ) -> Mapping[str, Any]:
-    from provider_gcp._http import Away, Http
+    from provider_gcp._http import Http
 
     headers = {"Content-Type": "application/json"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     host = url.split("/")[2]
-    try:
-        answer = Http(ctx)(url, method="POST", body=json.dumps(body), headers=headers)
-    except Away as error:
-        raise error.error from None
+    answer = Http(ctx)(url, method="POST", body=json.dumps(body), headers=headers)
     if answer.status != 200:
         raise CredentialsError(f"{host} answers {answer.status}: {hint}")
     try:

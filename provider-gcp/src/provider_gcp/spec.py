@@ -6,15 +6,13 @@ object's `spec`. What could only go wrong later is refused here.
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from provider_common import Alias, Block, Column, Field, Rule, Spec
-from pydantic import StringConstraints, model_validator
+from pydantic import model_validator
 
+from provider_gcp._names import Location, ProjectID
 from provider_gcp.auth import GcpAuth, GcrAuth
-
-ProjectID = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][-a-z0-9.:]*$", max_length=100)]
-Location = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 
 
 class GCPSecretManagerSpec(Spec):
