@@ -11,7 +11,7 @@ WORKERS ?= auto
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart demo-vault demo-aws test test-newest check fmt lint types layers proto-lint fresh docs bench generate lock servers conformance clean
+.PHONY: help setup quickstart demo-vault demo-aws demo-gcp test test-newest check fmt lint types layers proto-lint fresh docs bench generate lock servers conformance clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ demo-vault: $(READY)  ## a real dev Vault: sync from it, push back into it
 
 demo-aws: $(READY)  ## the same with moto's AWS
 	@$(BIN)/python examples/aws/demo.py
+
+demo-gcp: $(READY)  ## the same with a Secret Manager of Google Cloud that runs here
+	@$(BIN)/python examples/gcp/demo.py
 
 test: $(READY)  ## every test; real servers are built once into the user's cache
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
