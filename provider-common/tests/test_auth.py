@@ -1,12 +1,18 @@
 """AuthResolver: what each method reads, in which namespace, what it says when something is missing, and what it remembers."""
 
 import base64
+import datetime as dt
+import ssl
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from provider_common import (
     AccessDeniedError,
     Block,
@@ -219,6 +225,18 @@ def test_a_bundle_is_read_through_its_layers(kube, pem, layers) -> None:
 def test_a_bundle_without_a_certificate_is_an_error_of_the_spec(kube, bundle) -> None:
     with pytest.raises(InvalidSpecError, match="caBundle holds no certificate"):
         resolver(kube).ca_bundle(bundle, None)
+
+
+def test_a_certificate_as_gos_issuer_makes_it_is_taken(kube) -> None:
+    """With the serial number 0, which RFC 5280 forbids and Python's `cryptography` is about to refuse."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "external-secrets")])
+    now = dt.datetime.now(dt.UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + dt.timedelta(days=1))
+    der = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    made = ssl.DER_cert_to_PEM_cert(der.replace(b"\x02\x01\x01", b"\x02\x01\x00", 1))
+
+    assert resolver(kube).ca_bundle(made, None) == made.encode()
 
 
 def test_a_bundle_wins_over_a_source(kube, pem) -> None:

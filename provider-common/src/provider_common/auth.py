@@ -12,12 +12,11 @@ import binascii
 import hashlib
 import hmac
 import secrets
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-
-from cryptography import x509
 
 from provider_common._locks import KeyedLocks
 from provider_common.errors import (
@@ -317,7 +316,8 @@ def _certificates(bundle: str) -> bytes:
         except (binascii.Error, ValueError):
             break
     try:
-        x509.load_pem_x509_certificates(content)
-    except (ValueError, x509.InvalidVersion):
+        # OpenSSL and not `cryptography`: a CA that Go made may have the serial number 0, which the latter will refuse.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content.decode("ascii"))
+    except (ValueError, ssl.SSLError):
         raise InvalidSpecError("spec: caBundle holds no certificate: it has to be base64 of PEM") from None
     return content
