@@ -268,11 +268,38 @@ def test_an_sts_in_trouble_is_asked_as_often_as_told_and_no_more(bench: Bench) -
     assert len(sts_calls(bench)) == 3
 
 
-def test_validate_gets_the_credentials_and_asks_no_store(bench: Bench) -> None:
-    answer = bench.harness.validate(bench.store(role=ROLE))
+@pytest.mark.parametrize(
+    ("spec", "asked"), [({"role": ROLE}, "AssumeRole"), ({}, "GetCallerIdentity")], ids=["role", "keys"]
+)
+def test_validate_has_sts_look_at_the_credentials_once_and_asks_no_store(
+    bench: Bench, spec: dict[str, Any], asked: str
+) -> None:
+    """In Go, keys that need no session are not looked at."""
+    store = bench.store(**spec)
+    bench.harness.validate(store)
+    answer = bench.harness.validate(store)
 
     assert answer.valid
-    assert len(bench.proxy.requests) == len(sts_calls(bench)) == 1
+    assert [call["Action"] for call in sts_calls(bench)] == [asked]
+    assert len(bench.proxy.requests) == 1
+
+
+def test_validate_finds_keys_that_aws_does_not_know(bench: Bench) -> None:
+    refused = b"<ErrorResponse><Error><Code>InvalidClientTokenId</Code></Error></ErrorResponse>"
+    bench.proxy.inject(Answer(403, refused, {"Content-Type": "text/xml"}))
+    answer = bench.harness.validate(bench.store())
+
+    assert not answer.valid
+    assert "not valid" in answer.error
+
+
+def test_validate_only_warns_where_sts_is_out_of_reach(bench: Bench) -> None:
+    """A network that lets nothing but the store's endpoint through is no reason to refuse the store."""
+    bench.proxy.inject(Answer(503))
+    answer = bench.harness.validate(bench.store())
+
+    assert answer.valid
+    assert "STS" in answer.warnings[0]
 
 
 def test_validate_tells_what_can_not_work(bench: Bench) -> None:

@@ -26,7 +26,7 @@ OPERATIONS = {
         "GetParameter", "GetParameters", "GetParametersByPath", "PutParameter", "DeleteParameter", "DescribeParameters",
         "ListTagsForResource", "RemoveTagsFromResource", "AddTagsToResource",
     ),
-    "sts": ("AssumeRole", "AssumeRoleWithWebIdentity", "GetSessionToken"),
+    "sts": ("AssumeRole", "AssumeRoleWithWebIdentity", "GetSessionToken", "GetCallerIdentity"),
     "ecr": ("GetAuthorizationToken",),
     "ecr-public": ("GetAuthorizationToken",),
 }  # fmt: skip

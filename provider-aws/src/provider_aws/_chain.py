@@ -7,12 +7,13 @@ provider. So a thousand reads through two roles cost two calls of STS, and no te
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import botocore.exceptions
 import botocore.session
-from provider_common import Context, CredentialsError, TemporaryError, remaining
+from provider_common import Context, CredentialsError, DeadlineError, ProviderError, TemporaryError, remaining
 
 from provider_aws._client import Client
 from provider_aws._sessions import Session, SessionCache
@@ -51,6 +52,7 @@ class Chain:
         self._hops = hops
         self._region = region
         self._cache = ctx.shared("aws-role-sessions", SessionCache)
+        self._checked = False
         start = (source.identity, region)
         self._identities = tuple((start, hops[: depth + 1]) for depth in range(len(hops)))
 
@@ -65,6 +67,29 @@ class Chain:
         if isinstance(self._source, WebIdentitySource):
             return self._cache.drop((self._source.identity, self._region), keys)
         return False
+
+    def check(self) -> Sequence[str]:
+        """Whether AWS accepts the credentials; returns warnings. STS says so while it hands out a session; keys that need none
+        are shown to it once.
+
+        Raises CredentialsError when it does not.
+        """
+        keys = self.keys()
+        if self._checked or self._hops or isinstance(self._source, WebIdentitySource):
+            return ()
+        client = Client(self._ctx, "sts", region=self._region, keys=lambda: keys)
+        try:
+            # Anybody may ask this who is known; no permission is needed.
+            client.call("GetCallerIdentity", "the identity of the credentials", retry=False)
+        except (CredentialsError, DeadlineError):
+            raise
+        except ProviderError as error:
+            # Where only the store's own endpoint can be reached, that is no reason to refuse the store.
+            return (f"The credentials could not be checked with STS: {error.message}",)
+        finally:
+            client.close()
+        self._checked = True
+        return ()
 
     def _after(self, depth: int) -> Keys:
         if depth == 0:

@@ -23,10 +23,10 @@ BATCH = 10
 def find_parameters(client: Client, find: Find) -> Mapping[str, bytes]:
     """Full names and values of the parameters that `find` selects.
 
-    Raises InvalidRequestError when it has neither name nor tags, or a path that can't be one.
+    Raises InvalidRequestError when it selects nothing at all, or has a path that can't be one.
     """
-    if find.name is None and not find.tags:
-        raise InvalidRequestError("find needs name or tags: AWS Parameter Store finds nothing by path alone")
+    if find.name is None and not find.tags and not find.path:
+        raise InvalidRequestError("find has to select by name, tags or path")
     if find.path and not find.path.startswith("/"):
         raise InvalidRequestError(
             f"find.path {find.path!r} has to begin with /: it is a level of the hierarchy"

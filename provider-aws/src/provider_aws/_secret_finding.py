@@ -28,10 +28,10 @@ _MOST_FILTER_VALUES = 10
 def find_secrets(client: Client, find: Find) -> Mapping[str, bytes]:
     """Names and values of the secrets that `find` selects.
 
-    Raises InvalidRequestError when it has neither name nor tags.
+    Raises InvalidRequestError when it selects nothing at all.
     """
-    if find.name is None and not find.tags:
-        raise InvalidRequestError("find needs name or tags: AWS Secrets Manager finds nothing by path alone")
+    if find.name is None and not find.tags and not find.path:
+        raise InvalidRequestError("find has to select by name, tags or path")
     found: dict[str, bytes] = {}
     # Values arrive batch by batch while the list is still being paged: neither is held twice.
     for values in _concurrently(client, _batches(_names(client, find))):

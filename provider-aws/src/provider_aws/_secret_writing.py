@@ -111,7 +111,8 @@ class SecretWriter:
             check_owner(f"Secret {data.remote_key!r}", tags_of(found))
             if found.get("DeletedDate") is not None:
                 raise ConflictError(
-                    f"Secret {data.remote_key!r} is scheduled for deletion: restore it, or wait"
+                    f"Secret {data.remote_key!r} is scheduled for deletion, and its name is taken until"
+                    f" {found['DeletedDate']:%Y-%m-%d}: restore it, or wait"
                 )
             current = self._current(name, what) if found.get("VersionIdsToStages") else None
             # Decided before anything is written: a value that can't be merged leaves everything as it is.

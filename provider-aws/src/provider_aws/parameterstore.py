@@ -101,9 +101,8 @@ class ParameterStore(ProviderV2[AWSParameterStoreSpec]):
         return True
 
     def validate(self) -> Sequence[str]:
-        """Get the credentials: STS is asked when roles are assumed, Parameter Store is not."""
-        self._chain.keys()
-        return ()
+        """Get the credentials, and have STS say whether they are good. Parameter Store itself is not asked."""
+        return self._chain.check()
 
     def close(self) -> None:
         """Close the connections."""

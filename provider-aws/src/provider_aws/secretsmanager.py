@@ -92,9 +92,8 @@ class SecretsManagerStore(ProviderV2[AWSSecretManagerSpec]):
         return True
 
     def validate(self) -> Sequence[str]:
-        """Get the credentials: STS is asked when roles are assumed, Secrets Manager is not."""
-        self._chain.keys()
-        return ()
+        """Get the credentials, and have STS say whether they are good. Secrets Manager itself is not asked."""
+        return self._chain.check()
 
     def close(self) -> None:
         """Close the connections."""
