@@ -87,6 +87,7 @@ def manifests(server: str, root: str, mounts: list[str]) -> list[dict[str, Any]]
 
 
 FAULTS = {
+    "timeout": Answer(504, b"<html>a gateway that waited for Vault in vain</html>"),
     "unavailable": Answer(503, b'{"errors":["x"]}'),
     "denied": Answer(403, b'{"errors":["permission denied"]}'),
     "unauthenticated": Answer(401, b'{"errors":["x"]}'),
@@ -175,6 +176,7 @@ def target(served: Served) -> Target:
             backend_calls=True,
         ),
         faults=Faults(
+            timeout="fault/timeout",
             unavailable="fault/unavailable",
             denied="fault/denied",
             unauthenticated="fault/unauthenticated",
