@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes gen/ (or the folder given) again from the contract in proto/. Needs Go and buf; .venv/bin/buf is taken if buf is
+# Makes gen/ (or the folder given) again from the contract's baseline, which is all that Go peers know. Needs Go and buf; .venv/bin/buf is taken if buf is
 # not on PATH.
 set -eu
 cd "$(dirname "$0")"
@@ -13,7 +13,6 @@ go build -o "$tools/" google.golang.org/protobuf/cmd/protoc-gen-go google.golang
 module=external-secrets.io/e2e/servers/go-peer/gen
 opt="[module=$module, Mprovider/v1/secretstore.proto=$module/provider/v1, Mgenerator/v1/generator.proto=$module/generator/v1]"
 rm -rf "$out"
-"$buf" generate "$root/proto" \
-	--path "$root/proto/provider/v1/secretstore.proto" --path "$root/proto/generator/v1/generator.proto" \
+"$buf" generate "$root/proto/baseline/go-baseline.json" \
 	--template "{version: v2, plugins: [{local: $tools/protoc-gen-go, out: $out, opt: $opt}, \
 {local: $tools/protoc-gen-go-grpc, out: $out, opt: $opt}]}"

@@ -4,9 +4,6 @@
 // 	protoc        (unknown)
 // source: generator/v1/generator.proto
 
-// The contract for generators: values that are made, not read. Numbers below 100 are the baseline that every peer speaks;
-// numbers from 100 up are extensions that a peer may ignore. The numbered promises are in docs/contract.md.
-
 package generatorv1
 
 import (
@@ -24,17 +21,12 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// GeneratorRef names the configuration object that the provider loads.
 type GeneratorRef struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Group and version of the configuration object, joined by exactly one slash.
-	ApiVersion string `protobuf:"bytes,1,opt,name=api_version,json=apiVersion,proto3" json:"api_version,omitempty"`
-	// Kind of the configuration object.
-	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Name of the configuration object.
-	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// Namespace of the configuration object; empty means the request's source_namespace.
-	Namespace     string `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ApiVersion    string                 `protobuf:"bytes,1,opt,name=api_version,json=apiVersion,proto3" json:"api_version,omitempty"`
+	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Namespace     string                 `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -97,17 +89,12 @@ func (x *GeneratorRef) GetNamespace() string {
 	return ""
 }
 
-// GenerateRequest asks for new values.
 type GenerateRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which configuration object to use.
-	GeneratorRef *GeneratorRef `protobuf:"bytes,1,opt,name=generator_ref,json=generatorRef,proto3" json:"generator_ref,omitempty"`
-	// Namespace on whose behalf the core asks; credentials are read there.
-	SourceNamespace string `protobuf:"bytes,2,opt,name=source_namespace,json=sourceNamespace,proto3" json:"source_namespace,omitempty"`
-	// Extension: the whole generator.
-	Generator     *GeneratorContext `protobuf:"bytes,100,opt,name=generator,proto3" json:"generator,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	GeneratorRef    *GeneratorRef          `protobuf:"bytes,1,opt,name=generator_ref,json=generatorRef,proto3" json:"generator_ref,omitempty"`
+	SourceNamespace string                 `protobuf:"bytes,2,opt,name=source_namespace,json=sourceNamespace,proto3" json:"source_namespace,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *GenerateRequest) Reset() {
@@ -154,20 +141,10 @@ func (x *GenerateRequest) GetSourceNamespace() string {
 	return ""
 }
 
-func (x *GenerateRequest) GetGenerator() *GeneratorContext {
-	if x != nil {
-		return x.Generator
-	}
-	return nil
-}
-
-// GenerateResponse carries new values.
 type GenerateResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Names and values.
-	Secrets map[string][]byte `protobuf:"bytes,1,rep,name=secrets,proto3" json:"secrets,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// A JSON document that Cleanup gets back; empty when there is nothing to clean up.
-	State         []byte `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Secrets       map[string][]byte      `protobuf:"bytes,1,rep,name=secrets,proto3" json:"secrets,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	State         []byte                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -216,19 +193,13 @@ func (x *GenerateResponse) GetState() []byte {
 	return nil
 }
 
-// CleanupRequest asks to remove what Generate left.
 type CleanupRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The reference given to Generate.
-	GeneratorRef *GeneratorRef `protobuf:"bytes,1,opt,name=generator_ref,json=generatorRef,proto3" json:"generator_ref,omitempty"`
-	// The state that Generate answered.
-	State []byte `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
-	// Namespace on whose behalf the core asks.
-	SourceNamespace string `protobuf:"bytes,3,opt,name=source_namespace,json=sourceNamespace,proto3" json:"source_namespace,omitempty"`
-	// Extension: the whole generator.
-	Generator     *GeneratorContext `protobuf:"bytes,100,opt,name=generator,proto3" json:"generator,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	GeneratorRef    *GeneratorRef          `protobuf:"bytes,1,opt,name=generator_ref,json=generatorRef,proto3" json:"generator_ref,omitempty"`
+	State           []byte                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	SourceNamespace string                 `protobuf:"bytes,3,opt,name=source_namespace,json=sourceNamespace,proto3" json:"source_namespace,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *CleanupRequest) Reset() {
@@ -282,14 +253,6 @@ func (x *CleanupRequest) GetSourceNamespace() string {
 	return ""
 }
 
-func (x *CleanupRequest) GetGenerator() *GeneratorContext {
-	if x != nil {
-		return x.Generator
-	}
-	return nil
-}
-
-// CleanupResponse is empty: nothing is left.
 type CleanupResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -326,755 +289,6 @@ func (*CleanupResponse) Descriptor() ([]byte, []int) {
 	return file_generator_v1_generator_proto_rawDescGZIP(), []int{4}
 }
 
-// GeneratorContext is the whole generator that the user pointed at, as the core sees it. An extension.
-type GeneratorContext struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Group and version of the generator.
-	ApiVersion string `protobuf:"bytes,1,opt,name=api_version,json=apiVersion,proto3" json:"api_version,omitempty"`
-	// Generator or ClusterGenerator.
-	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Name of the generator.
-	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// Namespace of the generator; empty for a cluster-scoped one.
-	Namespace string `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	// UID of the generator object.
-	Uid string `protobuf:"bytes,5,opt,name=uid,proto3" json:"uid,omitempty"`
-	// Generation of the generator object.
-	Generation int64 `protobuf:"varint,6,opt,name=generation,proto3" json:"generation,omitempty"`
-	// The generator's spec.
-	Spec          *GeneratorSpec `protobuf:"bytes,7,opt,name=spec,proto3" json:"spec,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GeneratorContext) Reset() {
-	*x = GeneratorContext{}
-	mi := &file_generator_v1_generator_proto_msgTypes[5]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GeneratorContext) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GeneratorContext) ProtoMessage() {}
-
-func (x *GeneratorContext) ProtoReflect() protoreflect.Message {
-	mi := &file_generator_v1_generator_proto_msgTypes[5]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GeneratorContext.ProtoReflect.Descriptor instead.
-func (*GeneratorContext) Descriptor() ([]byte, []int) {
-	return file_generator_v1_generator_proto_rawDescGZIP(), []int{5}
-}
-
-func (x *GeneratorContext) GetApiVersion() string {
-	if x != nil {
-		return x.ApiVersion
-	}
-	return ""
-}
-
-func (x *GeneratorContext) GetKind() string {
-	if x != nil {
-		return x.Kind
-	}
-	return ""
-}
-
-func (x *GeneratorContext) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *GeneratorContext) GetNamespace() string {
-	if x != nil {
-		return x.Namespace
-	}
-	return ""
-}
-
-func (x *GeneratorContext) GetUid() string {
-	if x != nil {
-		return x.Uid
-	}
-	return ""
-}
-
-func (x *GeneratorContext) GetGeneration() int64 {
-	if x != nil {
-		return x.Generation
-	}
-	return 0
-}
-
-func (x *GeneratorContext) GetSpec() *GeneratorSpec {
-	if x != nil {
-		return x.Spec
-	}
-	return nil
-}
-
-// GeneratorSpec is spec of generator.external-secrets.io/v2alpha1 Generator and ClusterGenerator.
-type GeneratorSpec struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// How often the generator is validated, as a Go duration.
-	RefreshInterval string `protobuf:"bytes,1,opt,name=refresh_interval,json=refreshInterval,proto3" json:"refresh_interval,omitempty"`
-	// Class of the controller that owns the generator.
-	Controller string `protobuf:"bytes,2,opt,name=controller,proto3" json:"controller,omitempty"`
-	// Enabled or Disabled.
-	GatingPolicy string `protobuf:"bytes,3,opt,name=gating_policy,json=gatingPolicy,proto3" json:"gating_policy,omitempty"`
-	// How backend calls are tried again.
-	RetrySettings *RetrySettings `protobuf:"bytes,4,opt,name=retry_settings,json=retrySettings,proto3" json:"retry_settings,omitempty"`
-	// Where the provider is.
-	ProviderConfig *ProviderConfig `protobuf:"bytes,5,opt,name=provider_config,json=providerConfig,proto3" json:"provider_config,omitempty"`
-	// ProviderReference or ManifestReference.
-	AuthenticationNamespace string `protobuf:"bytes,6,opt,name=authentication_namespace,json=authenticationNamespace,proto3" json:"authentication_namespace,omitempty"`
-	// Which namespaces may use a cluster-scoped generator.
-	Conditions    []*GeneratorCondition `protobuf:"bytes,7,rep,name=conditions,proto3" json:"conditions,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GeneratorSpec) Reset() {
-	*x = GeneratorSpec{}
-	mi := &file_generator_v1_generator_proto_msgTypes[6]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GeneratorSpec) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GeneratorSpec) ProtoMessage() {}
-
-func (x *GeneratorSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_generator_v1_generator_proto_msgTypes[6]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GeneratorSpec.ProtoReflect.Descriptor instead.
-func (*GeneratorSpec) Descriptor() ([]byte, []int) {
-	return file_generator_v1_generator_proto_rawDescGZIP(), []int{6}
-}
-
-func (x *GeneratorSpec) GetRefreshInterval() string {
-	if x != nil {
-		return x.RefreshInterval
-	}
-	return ""
-}
-
-func (x *GeneratorSpec) GetController() string {
-	if x != nil {
-		return x.Controller
-	}
-	return ""
-}
-
-func (x *GeneratorSpec) GetGatingPolicy() string {
-	if x != nil {
-		return x.GatingPolicy
-	}
-	return ""
-}
-
-func (x *GeneratorSpec) GetRetrySettings() *RetrySettings {
-	if x != nil {
-		return x.RetrySettings
-	}
-	return nil
-}
-
-func (x *GeneratorSpec) GetProviderConfig() *ProviderConfig {
-	if x != nil {
-		return x.ProviderConfig
-	}
-	return nil
-}
-
-func (x *GeneratorSpec) GetAuthenticationNamespace() string {
-	if x != nil {
-		return x.AuthenticationNamespace
-	}
-	return ""
-}
-
-func (x *GeneratorSpec) GetConditions() []*GeneratorCondition {
-	if x != nil {
-		return x.Conditions
-	}
-	return nil
-}
-
-// RetrySettings say how backend calls are tried again.
-type RetrySettings struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Tries after the first one; 0 means none. Unset means the provider's default.
-	MaxRetries *int32 `protobuf:"varint,1,opt,name=max_retries,json=maxRetries,proto3,oneof" json:"max_retries,omitempty"`
-	// Wait between tries, as a Go duration. Empty means the provider's default.
-	RetryInterval string `protobuf:"bytes,2,opt,name=retry_interval,json=retryInterval,proto3" json:"retry_interval,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *RetrySettings) Reset() {
-	*x = RetrySettings{}
-	mi := &file_generator_v1_generator_proto_msgTypes[7]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RetrySettings) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RetrySettings) ProtoMessage() {}
-
-func (x *RetrySettings) ProtoReflect() protoreflect.Message {
-	mi := &file_generator_v1_generator_proto_msgTypes[7]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RetrySettings.ProtoReflect.Descriptor instead.
-func (*RetrySettings) Descriptor() ([]byte, []int) {
-	return file_generator_v1_generator_proto_rawDescGZIP(), []int{7}
-}
-
-func (x *RetrySettings) GetMaxRetries() int32 {
-	if x != nil && x.MaxRetries != nil {
-		return *x.MaxRetries
-	}
-	return 0
-}
-
-func (x *RetrySettings) GetRetryInterval() string {
-	if x != nil {
-		return x.RetryInterval
-	}
-	return ""
-}
-
-// ProviderConfig says where a provider is and which of its objects to use.
-type ProviderConfig struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// host:port of the provider.
-	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
-	// How the core authenticates itself to the provider.
-	Auth *ProviderAuth `protobuf:"bytes,2,opt,name=auth,proto3" json:"auth,omitempty"`
-	// The provider's own configuration object.
-	ProviderRef   *GeneratorProviderRef `protobuf:"bytes,3,opt,name=provider_ref,json=providerRef,proto3" json:"provider_ref,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ProviderConfig) Reset() {
-	*x = ProviderConfig{}
-	mi := &file_generator_v1_generator_proto_msgTypes[8]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ProviderConfig) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ProviderConfig) ProtoMessage() {}
-
-func (x *ProviderConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_generator_v1_generator_proto_msgTypes[8]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ProviderConfig.ProtoReflect.Descriptor instead.
-func (*ProviderConfig) Descriptor() ([]byte, []int) {
-	return file_generator_v1_generator_proto_rawDescGZIP(), []int{8}
-}
-
-func (x *ProviderConfig) GetAddress() string {
-	if x != nil {
-		return x.Address
-	}
-	return ""
-}
-
-func (x *ProviderConfig) GetAuth() *ProviderAuth {
-	if x != nil {
-		return x.Auth
-	}
-	return nil
-}
-
-func (x *ProviderConfig) GetProviderRef() *GeneratorProviderRef {
-	if x != nil {
-		return x.ProviderRef
-	}
-	return nil
-}
-
-// ProviderAuth is how the core authenticates itself to the provider.
-type ProviderAuth struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Set when a client certificate is used.
-	ClientCertificate *ClientCertificate `protobuf:"bytes,1,opt,name=client_certificate,json=clientCertificate,proto3" json:"client_certificate,omitempty"`
-	// ServiceAccount whose token is used.
-	ServiceAccountRef *ServiceAccountRef `protobuf:"bytes,2,opt,name=service_account_ref,json=serviceAccountRef,proto3" json:"service_account_ref,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
-}
-
-func (x *ProviderAuth) Reset() {
-	*x = ProviderAuth{}
-	mi := &file_generator_v1_generator_proto_msgTypes[9]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ProviderAuth) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ProviderAuth) ProtoMessage() {}
-
-func (x *ProviderAuth) ProtoReflect() protoreflect.Message {
-	mi := &file_generator_v1_generator_proto_msgTypes[9]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ProviderAuth.ProtoReflect.Descriptor instead.
-func (*ProviderAuth) Descriptor() ([]byte, []int) {
-	return file_generator_v1_generator_proto_rawDescGZIP(), []int{9}
-}
-
-func (x *ProviderAuth) GetClientCertificate() *ClientCertificate {
-	if x != nil {
-		return x.ClientCertificate
-	}
-	return nil
-}
-
-func (x *ProviderAuth) GetServiceAccountRef() *ServiceAccountRef {
-	if x != nil {
-		return x.ServiceAccountRef
-	}
-	return nil
-}
-
-// ClientCertificate names the Secret with the core's client certificate.
-type ClientCertificate struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the Secret; empty means the core's own.
-	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Namespace of the Secret.
-	Namespace     string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ClientCertificate) Reset() {
-	*x = ClientCertificate{}
-	mi := &file_generator_v1_generator_proto_msgTypes[10]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ClientCertificate) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ClientCertificate) ProtoMessage() {}
-
-func (x *ClientCertificate) ProtoReflect() protoreflect.Message {
-	mi := &file_generator_v1_generator_proto_msgTypes[10]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ClientCertificate.ProtoReflect.Descriptor instead.
-func (*ClientCertificate) Descriptor() ([]byte, []int) {
-	return file_generator_v1_generator_proto_rawDescGZIP(), []int{10}
-}
-
-func (x *ClientCertificate) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *ClientCertificate) GetNamespace() string {
-	if x != nil {
-		return x.Namespace
-	}
-	return ""
-}
-
-// ServiceAccountRef names a ServiceAccount.
-type ServiceAccountRef struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the ServiceAccount.
-	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Namespace of the ServiceAccount.
-	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	// Audiences of its token.
-	Audiences     []string `protobuf:"bytes,3,rep,name=audiences,proto3" json:"audiences,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ServiceAccountRef) Reset() {
-	*x = ServiceAccountRef{}
-	mi := &file_generator_v1_generator_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ServiceAccountRef) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ServiceAccountRef) ProtoMessage() {}
-
-func (x *ServiceAccountRef) ProtoReflect() protoreflect.Message {
-	mi := &file_generator_v1_generator_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ServiceAccountRef.ProtoReflect.Descriptor instead.
-func (*ServiceAccountRef) Descriptor() ([]byte, []int) {
-	return file_generator_v1_generator_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *ServiceAccountRef) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *ServiceAccountRef) GetNamespace() string {
-	if x != nil {
-		return x.Namespace
-	}
-	return ""
-}
-
-func (x *ServiceAccountRef) GetAudiences() []string {
-	if x != nil {
-		return x.Audiences
-	}
-	return nil
-}
-
-// GeneratorProviderRef is providerRef as the user wrote it.
-type GeneratorProviderRef struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Group and version of the configuration object.
-	ApiVersion string `protobuf:"bytes,1,opt,name=api_version,json=apiVersion,proto3" json:"api_version,omitempty"`
-	// Kind of the configuration object.
-	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Name of the configuration object.
-	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// Namespace of the configuration object.
-	Namespace     string `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GeneratorProviderRef) Reset() {
-	*x = GeneratorProviderRef{}
-	mi := &file_generator_v1_generator_proto_msgTypes[12]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GeneratorProviderRef) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GeneratorProviderRef) ProtoMessage() {}
-
-func (x *GeneratorProviderRef) ProtoReflect() protoreflect.Message {
-	mi := &file_generator_v1_generator_proto_msgTypes[12]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GeneratorProviderRef.ProtoReflect.Descriptor instead.
-func (*GeneratorProviderRef) Descriptor() ([]byte, []int) {
-	return file_generator_v1_generator_proto_rawDescGZIP(), []int{12}
-}
-
-func (x *GeneratorProviderRef) GetApiVersion() string {
-	if x != nil {
-		return x.ApiVersion
-	}
-	return ""
-}
-
-func (x *GeneratorProviderRef) GetKind() string {
-	if x != nil {
-		return x.Kind
-	}
-	return ""
-}
-
-func (x *GeneratorProviderRef) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *GeneratorProviderRef) GetNamespace() string {
-	if x != nil {
-		return x.Namespace
-	}
-	return ""
-}
-
-// GeneratorCondition allows namespaces to use a cluster-scoped generator. Any part that matches allows.
-type GeneratorCondition struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Selects namespaces by label; present and empty selects all.
-	NamespaceSelector *LabelSelector `protobuf:"bytes,1,opt,name=namespace_selector,json=namespaceSelector,proto3" json:"namespace_selector,omitempty"`
-	// Names namespaces.
-	Namespaces []string `protobuf:"bytes,2,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
-	// RE2 patterns searched in namespace names.
-	NamespaceRegexes []string `protobuf:"bytes,3,rep,name=namespace_regexes,json=namespaceRegexes,proto3" json:"namespace_regexes,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
-}
-
-func (x *GeneratorCondition) Reset() {
-	*x = GeneratorCondition{}
-	mi := &file_generator_v1_generator_proto_msgTypes[13]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GeneratorCondition) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GeneratorCondition) ProtoMessage() {}
-
-func (x *GeneratorCondition) ProtoReflect() protoreflect.Message {
-	mi := &file_generator_v1_generator_proto_msgTypes[13]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GeneratorCondition.ProtoReflect.Descriptor instead.
-func (*GeneratorCondition) Descriptor() ([]byte, []int) {
-	return file_generator_v1_generator_proto_rawDescGZIP(), []int{13}
-}
-
-func (x *GeneratorCondition) GetNamespaceSelector() *LabelSelector {
-	if x != nil {
-		return x.NamespaceSelector
-	}
-	return nil
-}
-
-func (x *GeneratorCondition) GetNamespaces() []string {
-	if x != nil {
-		return x.Namespaces
-	}
-	return nil
-}
-
-func (x *GeneratorCondition) GetNamespaceRegexes() []string {
-	if x != nil {
-		return x.NamespaceRegexes
-	}
-	return nil
-}
-
-// LabelSelector selects objects by label, as in Kubernetes.
-type LabelSelector struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Labels that have to be equal.
-	MatchLabels map[string]string `protobuf:"bytes,1,rep,name=match_labels,json=matchLabels,proto3" json:"match_labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Requirements that all have to hold.
-	MatchExpressions []*LabelSelectorRequirement `protobuf:"bytes,2,rep,name=match_expressions,json=matchExpressions,proto3" json:"match_expressions,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
-}
-
-func (x *LabelSelector) Reset() {
-	*x = LabelSelector{}
-	mi := &file_generator_v1_generator_proto_msgTypes[14]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *LabelSelector) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*LabelSelector) ProtoMessage() {}
-
-func (x *LabelSelector) ProtoReflect() protoreflect.Message {
-	mi := &file_generator_v1_generator_proto_msgTypes[14]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use LabelSelector.ProtoReflect.Descriptor instead.
-func (*LabelSelector) Descriptor() ([]byte, []int) {
-	return file_generator_v1_generator_proto_rawDescGZIP(), []int{14}
-}
-
-func (x *LabelSelector) GetMatchLabels() map[string]string {
-	if x != nil {
-		return x.MatchLabels
-	}
-	return nil
-}
-
-func (x *LabelSelector) GetMatchExpressions() []*LabelSelectorRequirement {
-	if x != nil {
-		return x.MatchExpressions
-	}
-	return nil
-}
-
-// LabelSelectorRequirement is one requirement on one label.
-type LabelSelectorRequirement struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The label.
-	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	// In, NotIn, Exists or DoesNotExist.
-	Operator string `protobuf:"bytes,2,opt,name=operator,proto3" json:"operator,omitempty"`
-	// Values of In and NotIn.
-	Values        []string `protobuf:"bytes,3,rep,name=values,proto3" json:"values,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *LabelSelectorRequirement) Reset() {
-	*x = LabelSelectorRequirement{}
-	mi := &file_generator_v1_generator_proto_msgTypes[15]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *LabelSelectorRequirement) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*LabelSelectorRequirement) ProtoMessage() {}
-
-func (x *LabelSelectorRequirement) ProtoReflect() protoreflect.Message {
-	mi := &file_generator_v1_generator_proto_msgTypes[15]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use LabelSelectorRequirement.ProtoReflect.Descriptor instead.
-func (*LabelSelectorRequirement) Descriptor() ([]byte, []int) {
-	return file_generator_v1_generator_proto_rawDescGZIP(), []int{15}
-}
-
-func (x *LabelSelectorRequirement) GetKey() string {
-	if x != nil {
-		return x.Key
-	}
-	return ""
-}
-
-func (x *LabelSelectorRequirement) GetOperator() string {
-	if x != nil {
-		return x.Operator
-	}
-	return ""
-}
-
-func (x *LabelSelectorRequirement) GetValues() []string {
-	if x != nil {
-		return x.Values
-	}
-	return nil
-}
-
 var File_generator_v1_generator_proto protoreflect.FileDescriptor
 
 const file_generator_v1_generator_proto_rawDesc = "" +
@@ -1085,87 +299,21 @@ const file_generator_v1_generator_proto_rawDesc = "" +
 	"apiVersion\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12\x1c\n" +
-	"\tnamespace\x18\x04 \x01(\tR\tnamespace\"\xbb\x01\n" +
+	"\tnamespace\x18\x04 \x01(\tR\tnamespace\"}\n" +
 	"\x0fGenerateRequest\x12?\n" +
 	"\rgenerator_ref\x18\x01 \x01(\v2\x1a.generator.v1.GeneratorRefR\fgeneratorRef\x12)\n" +
-	"\x10source_namespace\x18\x02 \x01(\tR\x0fsourceNamespace\x12<\n" +
-	"\tgenerator\x18d \x01(\v2\x1e.generator.v1.GeneratorContextR\tgenerator\"\xab\x01\n" +
+	"\x10source_namespace\x18\x02 \x01(\tR\x0fsourceNamespace\"\xab\x01\n" +
 	"\x10GenerateResponse\x12E\n" +
 	"\asecrets\x18\x01 \x03(\v2+.generator.v1.GenerateResponse.SecretsEntryR\asecrets\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\fR\x05state\x1a:\n" +
 	"\fSecretsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\xd0\x01\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\"\x92\x01\n" +
 	"\x0eCleanupRequest\x12?\n" +
 	"\rgenerator_ref\x18\x01 \x01(\v2\x1a.generator.v1.GeneratorRefR\fgeneratorRef\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\fR\x05state\x12)\n" +
-	"\x10source_namespace\x18\x03 \x01(\tR\x0fsourceNamespace\x12<\n" +
-	"\tgenerator\x18d \x01(\v2\x1e.generator.v1.GeneratorContextR\tgenerator\"\x11\n" +
-	"\x0fCleanupResponse\"\xdc\x01\n" +
-	"\x10GeneratorContext\x12\x1f\n" +
-	"\vapi_version\x18\x01 \x01(\tR\n" +
-	"apiVersion\x12\x12\n" +
-	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
-	"\x04name\x18\x03 \x01(\tR\x04name\x12\x1c\n" +
-	"\tnamespace\x18\x04 \x01(\tR\tnamespace\x12\x10\n" +
-	"\x03uid\x18\x05 \x01(\tR\x03uid\x12\x1e\n" +
-	"\n" +
-	"generation\x18\x06 \x01(\x03R\n" +
-	"generation\x12/\n" +
-	"\x04spec\x18\a \x01(\v2\x1b.generator.v1.GeneratorSpecR\x04spec\"\x87\x03\n" +
-	"\rGeneratorSpec\x12)\n" +
-	"\x10refresh_interval\x18\x01 \x01(\tR\x0frefreshInterval\x12\x1e\n" +
-	"\n" +
-	"controller\x18\x02 \x01(\tR\n" +
-	"controller\x12#\n" +
-	"\rgating_policy\x18\x03 \x01(\tR\fgatingPolicy\x12B\n" +
-	"\x0eretry_settings\x18\x04 \x01(\v2\x1b.generator.v1.RetrySettingsR\rretrySettings\x12E\n" +
-	"\x0fprovider_config\x18\x05 \x01(\v2\x1c.generator.v1.ProviderConfigR\x0eproviderConfig\x129\n" +
-	"\x18authentication_namespace\x18\x06 \x01(\tR\x17authenticationNamespace\x12@\n" +
-	"\n" +
-	"conditions\x18\a \x03(\v2 .generator.v1.GeneratorConditionR\n" +
-	"conditions\"l\n" +
-	"\rRetrySettings\x12$\n" +
-	"\vmax_retries\x18\x01 \x01(\x05H\x00R\n" +
-	"maxRetries\x88\x01\x01\x12%\n" +
-	"\x0eretry_interval\x18\x02 \x01(\tR\rretryIntervalB\x0e\n" +
-	"\f_max_retries\"\xa1\x01\n" +
-	"\x0eProviderConfig\x12\x18\n" +
-	"\aaddress\x18\x01 \x01(\tR\aaddress\x12.\n" +
-	"\x04auth\x18\x02 \x01(\v2\x1a.generator.v1.ProviderAuthR\x04auth\x12E\n" +
-	"\fprovider_ref\x18\x03 \x01(\v2\".generator.v1.GeneratorProviderRefR\vproviderRef\"\xaf\x01\n" +
-	"\fProviderAuth\x12N\n" +
-	"\x12client_certificate\x18\x01 \x01(\v2\x1f.generator.v1.ClientCertificateR\x11clientCertificate\x12O\n" +
-	"\x13service_account_ref\x18\x02 \x01(\v2\x1f.generator.v1.ServiceAccountRefR\x11serviceAccountRef\"E\n" +
-	"\x11ClientCertificate\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
-	"\tnamespace\x18\x02 \x01(\tR\tnamespace\"c\n" +
-	"\x11ServiceAccountRef\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
-	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x1c\n" +
-	"\taudiences\x18\x03 \x03(\tR\taudiences\"}\n" +
-	"\x14GeneratorProviderRef\x12\x1f\n" +
-	"\vapi_version\x18\x01 \x01(\tR\n" +
-	"apiVersion\x12\x12\n" +
-	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
-	"\x04name\x18\x03 \x01(\tR\x04name\x12\x1c\n" +
-	"\tnamespace\x18\x04 \x01(\tR\tnamespace\"\xad\x01\n" +
-	"\x12GeneratorCondition\x12J\n" +
-	"\x12namespace_selector\x18\x01 \x01(\v2\x1b.generator.v1.LabelSelectorR\x11namespaceSelector\x12\x1e\n" +
-	"\n" +
-	"namespaces\x18\x02 \x03(\tR\n" +
-	"namespaces\x12+\n" +
-	"\x11namespace_regexes\x18\x03 \x03(\tR\x10namespaceRegexes\"\xf5\x01\n" +
-	"\rLabelSelector\x12O\n" +
-	"\fmatch_labels\x18\x01 \x03(\v2,.generator.v1.LabelSelector.MatchLabelsEntryR\vmatchLabels\x12S\n" +
-	"\x11match_expressions\x18\x02 \x03(\v2&.generator.v1.LabelSelectorRequirementR\x10matchExpressions\x1a>\n" +
-	"\x10MatchLabelsEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"`\n" +
-	"\x18LabelSelectorRequirement\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1a\n" +
-	"\boperator\x18\x02 \x01(\tR\boperator\x12\x16\n" +
-	"\x06values\x18\x03 \x03(\tR\x06values2\xa6\x01\n" +
+	"\x10source_namespace\x18\x03 \x01(\tR\x0fsourceNamespace\"\x11\n" +
+	"\x0fCleanupResponse2\xa6\x01\n" +
 	"\x11GeneratorProvider\x12I\n" +
 	"\bGenerate\x12\x1d.generator.v1.GenerateRequest\x1a\x1e.generator.v1.GenerateResponse\x12F\n" +
 	"\aCleanup\x12\x1c.generator.v1.CleanupRequest\x1a\x1d.generator.v1.CleanupResponseBMZKgithub.com/external-secrets/external-secrets/proto/generator/v1;generatorv1b\x06proto3"
@@ -1182,53 +330,28 @@ func file_generator_v1_generator_proto_rawDescGZIP() []byte {
 	return file_generator_v1_generator_proto_rawDescData
 }
 
-var file_generator_v1_generator_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_generator_v1_generator_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_generator_v1_generator_proto_goTypes = []any{
-	(*GeneratorRef)(nil),             // 0: generator.v1.GeneratorRef
-	(*GenerateRequest)(nil),          // 1: generator.v1.GenerateRequest
-	(*GenerateResponse)(nil),         // 2: generator.v1.GenerateResponse
-	(*CleanupRequest)(nil),           // 3: generator.v1.CleanupRequest
-	(*CleanupResponse)(nil),          // 4: generator.v1.CleanupResponse
-	(*GeneratorContext)(nil),         // 5: generator.v1.GeneratorContext
-	(*GeneratorSpec)(nil),            // 6: generator.v1.GeneratorSpec
-	(*RetrySettings)(nil),            // 7: generator.v1.RetrySettings
-	(*ProviderConfig)(nil),           // 8: generator.v1.ProviderConfig
-	(*ProviderAuth)(nil),             // 9: generator.v1.ProviderAuth
-	(*ClientCertificate)(nil),        // 10: generator.v1.ClientCertificate
-	(*ServiceAccountRef)(nil),        // 11: generator.v1.ServiceAccountRef
-	(*GeneratorProviderRef)(nil),     // 12: generator.v1.GeneratorProviderRef
-	(*GeneratorCondition)(nil),       // 13: generator.v1.GeneratorCondition
-	(*LabelSelector)(nil),            // 14: generator.v1.LabelSelector
-	(*LabelSelectorRequirement)(nil), // 15: generator.v1.LabelSelectorRequirement
-	nil,                              // 16: generator.v1.GenerateResponse.SecretsEntry
-	nil,                              // 17: generator.v1.LabelSelector.MatchLabelsEntry
+	(*GeneratorRef)(nil),     // 0: generator.v1.GeneratorRef
+	(*GenerateRequest)(nil),  // 1: generator.v1.GenerateRequest
+	(*GenerateResponse)(nil), // 2: generator.v1.GenerateResponse
+	(*CleanupRequest)(nil),   // 3: generator.v1.CleanupRequest
+	(*CleanupResponse)(nil),  // 4: generator.v1.CleanupResponse
+	nil,                      // 5: generator.v1.GenerateResponse.SecretsEntry
 }
 var file_generator_v1_generator_proto_depIdxs = []int32{
-	0,  // 0: generator.v1.GenerateRequest.generator_ref:type_name -> generator.v1.GeneratorRef
-	5,  // 1: generator.v1.GenerateRequest.generator:type_name -> generator.v1.GeneratorContext
-	16, // 2: generator.v1.GenerateResponse.secrets:type_name -> generator.v1.GenerateResponse.SecretsEntry
-	0,  // 3: generator.v1.CleanupRequest.generator_ref:type_name -> generator.v1.GeneratorRef
-	5,  // 4: generator.v1.CleanupRequest.generator:type_name -> generator.v1.GeneratorContext
-	6,  // 5: generator.v1.GeneratorContext.spec:type_name -> generator.v1.GeneratorSpec
-	7,  // 6: generator.v1.GeneratorSpec.retry_settings:type_name -> generator.v1.RetrySettings
-	8,  // 7: generator.v1.GeneratorSpec.provider_config:type_name -> generator.v1.ProviderConfig
-	13, // 8: generator.v1.GeneratorSpec.conditions:type_name -> generator.v1.GeneratorCondition
-	9,  // 9: generator.v1.ProviderConfig.auth:type_name -> generator.v1.ProviderAuth
-	12, // 10: generator.v1.ProviderConfig.provider_ref:type_name -> generator.v1.GeneratorProviderRef
-	10, // 11: generator.v1.ProviderAuth.client_certificate:type_name -> generator.v1.ClientCertificate
-	11, // 12: generator.v1.ProviderAuth.service_account_ref:type_name -> generator.v1.ServiceAccountRef
-	14, // 13: generator.v1.GeneratorCondition.namespace_selector:type_name -> generator.v1.LabelSelector
-	17, // 14: generator.v1.LabelSelector.match_labels:type_name -> generator.v1.LabelSelector.MatchLabelsEntry
-	15, // 15: generator.v1.LabelSelector.match_expressions:type_name -> generator.v1.LabelSelectorRequirement
-	1,  // 16: generator.v1.GeneratorProvider.Generate:input_type -> generator.v1.GenerateRequest
-	3,  // 17: generator.v1.GeneratorProvider.Cleanup:input_type -> generator.v1.CleanupRequest
-	2,  // 18: generator.v1.GeneratorProvider.Generate:output_type -> generator.v1.GenerateResponse
-	4,  // 19: generator.v1.GeneratorProvider.Cleanup:output_type -> generator.v1.CleanupResponse
-	18, // [18:20] is the sub-list for method output_type
-	16, // [16:18] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	0, // 0: generator.v1.GenerateRequest.generator_ref:type_name -> generator.v1.GeneratorRef
+	5, // 1: generator.v1.GenerateResponse.secrets:type_name -> generator.v1.GenerateResponse.SecretsEntry
+	0, // 2: generator.v1.CleanupRequest.generator_ref:type_name -> generator.v1.GeneratorRef
+	1, // 3: generator.v1.GeneratorProvider.Generate:input_type -> generator.v1.GenerateRequest
+	3, // 4: generator.v1.GeneratorProvider.Cleanup:input_type -> generator.v1.CleanupRequest
+	2, // 5: generator.v1.GeneratorProvider.Generate:output_type -> generator.v1.GenerateResponse
+	4, // 6: generator.v1.GeneratorProvider.Cleanup:output_type -> generator.v1.CleanupResponse
+	5, // [5:7] is the sub-list for method output_type
+	3, // [3:5] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_generator_v1_generator_proto_init() }
@@ -1236,14 +359,13 @@ func file_generator_v1_generator_proto_init() {
 	if File_generator_v1_generator_proto != nil {
 		return
 	}
-	file_generator_v1_generator_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_generator_v1_generator_proto_rawDesc), len(file_generator_v1_generator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

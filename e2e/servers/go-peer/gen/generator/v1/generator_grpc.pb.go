@@ -4,9 +4,6 @@
 // - protoc             (unknown)
 // source: generator/v1/generator.proto
 
-// The contract for generators: values that are made, not read. Numbers below 100 are the baseline that every peer speaks;
-// numbers from 100 up are extensions that a peer may ignore. The numbered promises are in docs/contract.md.
-
 package generatorv1
 
 import (
@@ -29,12 +26,8 @@ const (
 // GeneratorProviderClient is the client API for GeneratorProvider service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
-//
-// GeneratorProvider makes values and removes what it left behind.
 type GeneratorProviderClient interface {
-	// Generate makes new values at every call.
 	Generate(ctx context.Context, in *GenerateRequest, opts ...grpc.CallOption) (*GenerateResponse, error)
-	// Cleanup removes what Generate left in a backend. Nothing left to remove is a success.
 	Cleanup(ctx context.Context, in *CleanupRequest, opts ...grpc.CallOption) (*CleanupResponse, error)
 }
 
@@ -69,12 +62,8 @@ func (c *generatorProviderClient) Cleanup(ctx context.Context, in *CleanupReques
 // GeneratorProviderServer is the server API for GeneratorProvider service.
 // All implementations must embed UnimplementedGeneratorProviderServer
 // for forward compatibility.
-//
-// GeneratorProvider makes values and removes what it left behind.
 type GeneratorProviderServer interface {
-	// Generate makes new values at every call.
 	Generate(context.Context, *GenerateRequest) (*GenerateResponse, error)
-	// Cleanup removes what Generate left in a backend. Nothing left to remove is a success.
 	Cleanup(context.Context, *CleanupRequest) (*CleanupResponse, error)
 	mustEmbedUnimplementedGeneratorProviderServer()
 }

@@ -4,18 +4,11 @@
 // 	protoc        (unknown)
 // source: provider/v1/secretstore.proto
 
-// The contract between a core (which knows ExternalSecrets and Secrets) and a provider (which knows one kind of backend).
-//
-// Fields and messages numbered below 100 are the baseline that every peer speaks, in Go or any other language. Numbers from
-// 100 up are extensions: a peer that does not know them ignores them, and nothing may depend on them to work correctly.
-// The numbered promises are in docs/contract.md.
-
 package providerv1
 
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
-	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -28,15 +21,11 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// SecretStoreCapabilities is what a kind of store can do.
 type SecretStoreCapabilities int32
 
 const (
-	// It can be read.
-	SecretStoreCapabilities_READ_ONLY SecretStoreCapabilities = 0
-	// It can be written.
+	SecretStoreCapabilities_READ_ONLY  SecretStoreCapabilities = 0
 	SecretStoreCapabilities_WRITE_ONLY SecretStoreCapabilities = 1
-	// It can be read and written.
 	SecretStoreCapabilities_READ_WRITE SecretStoreCapabilities = 2
 )
 
@@ -81,19 +70,13 @@ func (SecretStoreCapabilities) EnumDescriptor() ([]byte, []int) {
 	return file_provider_v1_secretstore_proto_rawDescGZIP(), []int{0}
 }
 
-// ProviderReference names the configuration object that the provider loads.
 type ProviderReference struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Group and version of the configuration object, joined by exactly one slash.
-	ApiVersion string `protobuf:"bytes,1,opt,name=api_version,json=apiVersion,proto3" json:"api_version,omitempty"`
-	// Kind of the configuration object.
-	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Name of the configuration object.
-	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// Namespace of the configuration object; empty means the request's source_namespace.
-	Namespace string `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	// Kind of the store the user pointed at: SecretStore, ClusterSecretStore, Provider or ClusterProvider.
-	StoreRefKind  string `protobuf:"bytes,5,opt,name=store_ref_kind,json=storeRefKind,proto3" json:"store_ref_kind,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ApiVersion    string                 `protobuf:"bytes,1,opt,name=api_version,json=apiVersion,proto3" json:"api_version,omitempty"`
+	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Namespace     string                 `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	StoreRefKind  string                 `protobuf:"bytes,5,opt,name=store_ref_kind,json=storeRefKind,proto3" json:"store_ref_kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -163,21 +146,15 @@ func (x *ProviderReference) GetStoreRefKind() string {
 	return ""
 }
 
-// ExternalSecretDataRemoteRef names what to read.
 type ExternalSecretDataRemoteRef struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the secret in the backend.
-	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	// Version of the secret; empty means the backend's current one.
-	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
-	// Part of the secret to return; empty means all of it.
-	Property string `protobuf:"bytes,3,opt,name=property,proto3" json:"property,omitempty"`
-	// None, Base64, Base64URL or Auto. The core decodes; a provider never does.
-	DecodingStrategy string `protobuf:"bytes,4,opt,name=decoding_strategy,json=decodingStrategy,proto3" json:"decoding_strategy,omitempty"`
-	// None or Fetch; Fetch reads the secret's metadata in place of its value.
-	MetadataPolicy string `protobuf:"bytes,5,opt,name=metadata_policy,json=metadataPolicy,proto3" json:"metadata_policy,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Key              string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Version          string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	Property         string                 `protobuf:"bytes,3,opt,name=property,proto3" json:"property,omitempty"`
+	DecodingStrategy string                 `protobuf:"bytes,4,opt,name=decoding_strategy,json=decodingStrategy,proto3" json:"decoding_strategy,omitempty"`
+	MetadataPolicy   string                 `protobuf:"bytes,5,opt,name=metadata_policy,json=metadataPolicy,proto3" json:"metadata_policy,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ExternalSecretDataRemoteRef) Reset() {
@@ -245,19 +222,13 @@ func (x *ExternalSecretDataRemoteRef) GetMetadataPolicy() string {
 	return ""
 }
 
-// GetSecretRequest asks for one value.
 type GetSecretRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// What to read.
-	RemoteRef *ExternalSecretDataRemoteRef `protobuf:"bytes,1,opt,name=remote_ref,json=remoteRef,proto3" json:"remote_ref,omitempty"`
-	// Which configuration object to use.
-	ProviderRef *ProviderReference `protobuf:"bytes,2,opt,name=provider_ref,json=providerRef,proto3" json:"provider_ref,omitempty"`
-	// Namespace on whose behalf the core asks.
-	SourceNamespace string `protobuf:"bytes,3,opt,name=source_namespace,json=sourceNamespace,proto3" json:"source_namespace,omitempty"`
-	// Extension: the whole store.
-	Store         *StoreContext `protobuf:"bytes,100,opt,name=store,proto3" json:"store,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState       `protogen:"open.v1"`
+	RemoteRef       *ExternalSecretDataRemoteRef `protobuf:"bytes,1,opt,name=remote_ref,json=remoteRef,proto3" json:"remote_ref,omitempty"`
+	ProviderRef     *ProviderReference           `protobuf:"bytes,2,opt,name=provider_ref,json=providerRef,proto3" json:"provider_ref,omitempty"`
+	SourceNamespace string                       `protobuf:"bytes,3,opt,name=source_namespace,json=sourceNamespace,proto3" json:"source_namespace,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *GetSecretRequest) Reset() {
@@ -311,18 +282,9 @@ func (x *GetSecretRequest) GetSourceNamespace() string {
 	return ""
 }
 
-func (x *GetSecretRequest) GetStore() *StoreContext {
-	if x != nil {
-		return x.Store
-	}
-	return nil
-}
-
-// GetSecretResponse carries one value.
 type GetSecretResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The value as the backend stores it, not decoded.
-	Value         []byte `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Value         []byte                 `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -364,19 +326,13 @@ func (x *GetSecretResponse) GetValue() []byte {
 	return nil
 }
 
-// GetSecretMapRequest asks for one secret as a map.
 type GetSecretMapRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// What to read; it has to be a JSON object.
-	RemoteRef *ExternalSecretDataRemoteRef `protobuf:"bytes,1,opt,name=remote_ref,json=remoteRef,proto3" json:"remote_ref,omitempty"`
-	// Which configuration object to use.
-	ProviderRef *ProviderReference `protobuf:"bytes,2,opt,name=provider_ref,json=providerRef,proto3" json:"provider_ref,omitempty"`
-	// Namespace on whose behalf the core asks.
-	SourceNamespace string `protobuf:"bytes,3,opt,name=source_namespace,json=sourceNamespace,proto3" json:"source_namespace,omitempty"`
-	// Extension: the whole store.
-	Store         *StoreContext `protobuf:"bytes,100,opt,name=store,proto3" json:"store,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState       `protogen:"open.v1"`
+	RemoteRef       *ExternalSecretDataRemoteRef `protobuf:"bytes,1,opt,name=remote_ref,json=remoteRef,proto3" json:"remote_ref,omitempty"`
+	ProviderRef     *ProviderReference           `protobuf:"bytes,2,opt,name=provider_ref,json=providerRef,proto3" json:"provider_ref,omitempty"`
+	SourceNamespace string                       `protobuf:"bytes,3,opt,name=source_namespace,json=sourceNamespace,proto3" json:"source_namespace,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *GetSecretMapRequest) Reset() {
@@ -430,18 +386,9 @@ func (x *GetSecretMapRequest) GetSourceNamespace() string {
 	return ""
 }
 
-func (x *GetSecretMapRequest) GetStore() *StoreContext {
-	if x != nil {
-		return x.Store
-	}
-	return nil
-}
-
-// GetSecretMapResponse carries the members of one secret.
 type GetSecretMapResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Member names and values. The core converts names and decodes values.
-	Secrets       map[string][]byte `protobuf:"bytes,1,rep,name=secrets,proto3" json:"secrets,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Secrets       map[string][]byte      `protobuf:"bytes,1,rep,name=secrets,proto3" json:"secrets,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -483,11 +430,9 @@ func (x *GetSecretMapResponse) GetSecrets() map[string][]byte {
 	return nil
 }
 
-// FindName selects secrets by name.
 type FindName struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// RE2 pattern, searched anywhere in the name. Empty matches every name.
-	Regexp        string `protobuf:"bytes,1,opt,name=regexp,proto3" json:"regexp,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Regexp        string                 `protobuf:"bytes,1,opt,name=regexp,proto3" json:"regexp,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -529,21 +474,15 @@ func (x *FindName) GetRegexp() string {
 	return ""
 }
 
-// ExternalSecretFind selects secrets.
 type ExternalSecretFind struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Place to search below; unset and empty are the same.
-	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
-	// Selection by name; its presence counts.
-	Name *FindName `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// Selection by tags; unset and empty are the same.
-	Tags map[string]string `protobuf:"bytes,3,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Default or Unicode; the core converts names, a provider may.
-	ConversionStrategy string `protobuf:"bytes,4,opt,name=conversion_strategy,json=conversionStrategy,proto3" json:"conversion_strategy,omitempty"`
-	// None, Base64, Base64URL or Auto. The core decodes; a provider never does.
-	DecodingStrategy string `protobuf:"bytes,5,opt,name=decoding_strategy,json=decodingStrategy,proto3" json:"decoding_strategy,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	Path               string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Name               *FindName              `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Tags               map[string]string      `protobuf:"bytes,3,rep,name=tags,proto3" json:"tags,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	ConversionStrategy string                 `protobuf:"bytes,4,opt,name=conversion_strategy,json=conversionStrategy,proto3" json:"conversion_strategy,omitempty"`
+	DecodingStrategy   string                 `protobuf:"bytes,5,opt,name=decoding_strategy,json=decodingStrategy,proto3" json:"decoding_strategy,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *ExternalSecretFind) Reset() {
@@ -611,19 +550,13 @@ func (x *ExternalSecretFind) GetDecodingStrategy() string {
 	return ""
 }
 
-// GetAllSecretsRequest asks for every secret that a selection finds.
 type GetAllSecretsRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which configuration object to use.
-	ProviderRef *ProviderReference `protobuf:"bytes,1,opt,name=provider_ref,json=providerRef,proto3" json:"provider_ref,omitempty"`
-	// What to find.
-	Find *ExternalSecretFind `protobuf:"bytes,2,opt,name=find,proto3" json:"find,omitempty"`
-	// Namespace on whose behalf the core asks.
-	SourceNamespace string `protobuf:"bytes,3,opt,name=source_namespace,json=sourceNamespace,proto3" json:"source_namespace,omitempty"`
-	// Extension: the whole store.
-	Store         *StoreContext `protobuf:"bytes,100,opt,name=store,proto3" json:"store,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	ProviderRef     *ProviderReference     `protobuf:"bytes,1,opt,name=provider_ref,json=providerRef,proto3" json:"provider_ref,omitempty"`
+	Find            *ExternalSecretFind    `protobuf:"bytes,2,opt,name=find,proto3" json:"find,omitempty"`
+	SourceNamespace string                 `protobuf:"bytes,3,opt,name=source_namespace,json=sourceNamespace,proto3" json:"source_namespace,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *GetAllSecretsRequest) Reset() {
@@ -677,18 +610,9 @@ func (x *GetAllSecretsRequest) GetSourceNamespace() string {
 	return ""
 }
 
-func (x *GetAllSecretsRequest) GetStore() *StoreContext {
-	if x != nil {
-		return x.Store
-	}
-	return nil
-}
-
-// GetAllSecretsResponse carries what was found.
 type GetAllSecretsResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Secret names and whole values.
-	Secrets       map[string][]byte `protobuf:"bytes,1,rep,name=secrets,proto3" json:"secrets,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Secrets       map[string][]byte      `protobuf:"bytes,1,rep,name=secrets,proto3" json:"secrets,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -730,17 +654,12 @@ func (x *GetAllSecretsResponse) GetSecrets() map[string][]byte {
 	return nil
 }
 
-// PushSecretData says what of a Secret goes where.
 type PushSecretData struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// JSON document of the provider's own options; empty when there is none.
-	Metadata []byte `protobuf:"bytes,1,opt,name=metadata,proto3" json:"metadata,omitempty"`
-	// Key of the Secret to write; empty means the whole Secret as one JSON object of strings.
-	SecretKey string `protobuf:"bytes,2,opt,name=secret_key,json=secretKey,proto3" json:"secret_key,omitempty"`
-	// Name of the secret in the backend.
-	RemoteKey string `protobuf:"bytes,3,opt,name=remote_key,json=remoteKey,proto3" json:"remote_key,omitempty"`
-	// Part of the secret in the backend to write; empty means all of it.
-	Property      string `protobuf:"bytes,4,opt,name=property,proto3" json:"property,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Metadata      []byte                 `protobuf:"bytes,1,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	SecretKey     string                 `protobuf:"bytes,2,opt,name=secret_key,json=secretKey,proto3" json:"secret_key,omitempty"`
+	RemoteKey     string                 `protobuf:"bytes,3,opt,name=remote_key,json=remoteKey,proto3" json:"remote_key,omitempty"`
+	Property      string                 `protobuf:"bytes,4,opt,name=property,proto3" json:"property,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -803,27 +722,17 @@ func (x *PushSecretData) GetProperty() string {
 	return ""
 }
 
-// PushSecretRequest asks to write a Secret, or a part of it.
 type PushSecretRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which configuration object to use.
-	ProviderRef *ProviderReference `protobuf:"bytes,1,opt,name=provider_ref,json=providerRef,proto3" json:"provider_ref,omitempty"`
-	// The whole Secret's data, also when only one key of it is to be written.
-	SecretData map[string][]byte `protobuf:"bytes,2,rep,name=secret_data,json=secretData,proto3" json:"secret_data,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// What goes where.
-	PushSecretData *PushSecretData `protobuf:"bytes,3,opt,name=push_secret_data,json=pushSecretData,proto3" json:"push_secret_data,omitempty"`
-	// Namespace on whose behalf the core asks.
-	SourceNamespace string `protobuf:"bytes,4,opt,name=source_namespace,json=sourceNamespace,proto3" json:"source_namespace,omitempty"`
-	// The Secret's type.
-	SecretType string `protobuf:"bytes,5,opt,name=secret_type,json=secretType,proto3" json:"secret_type,omitempty"`
-	// The Secret's labels.
-	SecretLabels map[string]string `protobuf:"bytes,6,rep,name=secret_labels,json=secretLabels,proto3" json:"secret_labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// The Secret's annotations.
-	SecretAnnotations map[string]string `protobuf:"bytes,7,rep,name=secret_annotations,json=secretAnnotations,proto3" json:"secret_annotations,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Extension: the whole store.
-	Store         *StoreContext `protobuf:"bytes,100,opt,name=store,proto3" json:"store,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	ProviderRef       *ProviderReference     `protobuf:"bytes,1,opt,name=provider_ref,json=providerRef,proto3" json:"provider_ref,omitempty"`
+	SecretData        map[string][]byte      `protobuf:"bytes,2,rep,name=secret_data,json=secretData,proto3" json:"secret_data,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	PushSecretData    *PushSecretData        `protobuf:"bytes,3,opt,name=push_secret_data,json=pushSecretData,proto3" json:"push_secret_data,omitempty"`
+	SourceNamespace   string                 `protobuf:"bytes,4,opt,name=source_namespace,json=sourceNamespace,proto3" json:"source_namespace,omitempty"`
+	SecretType        string                 `protobuf:"bytes,5,opt,name=secret_type,json=secretType,proto3" json:"secret_type,omitempty"`
+	SecretLabels      map[string]string      `protobuf:"bytes,6,rep,name=secret_labels,json=secretLabels,proto3" json:"secret_labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	SecretAnnotations map[string]string      `protobuf:"bytes,7,rep,name=secret_annotations,json=secretAnnotations,proto3" json:"secret_annotations,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *PushSecretRequest) Reset() {
@@ -905,14 +814,6 @@ func (x *PushSecretRequest) GetSecretAnnotations() map[string]string {
 	return nil
 }
 
-func (x *PushSecretRequest) GetStore() *StoreContext {
-	if x != nil {
-		return x.Store
-	}
-	return nil
-}
-
-// PushSecretResponse is empty: the write is done.
 type PushSecretResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -949,13 +850,10 @@ func (*PushSecretResponse) Descriptor() ([]byte, []int) {
 	return file_provider_v1_secretstore_proto_rawDescGZIP(), []int{12}
 }
 
-// PushSecretRemoteRef names what was written.
 type PushSecretRemoteRef struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the secret in the backend.
-	RemoteKey string `protobuf:"bytes,1,opt,name=remote_key,json=remoteKey,proto3" json:"remote_key,omitempty"`
-	// Part of the secret; empty means all of it.
-	Property      string `protobuf:"bytes,2,opt,name=property,proto3" json:"property,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RemoteKey     string                 `protobuf:"bytes,1,opt,name=remote_key,json=remoteKey,proto3" json:"remote_key,omitempty"`
+	Property      string                 `protobuf:"bytes,2,opt,name=property,proto3" json:"property,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1004,19 +902,13 @@ func (x *PushSecretRemoteRef) GetProperty() string {
 	return ""
 }
 
-// DeleteSecretRequest asks to remove what was written.
 type DeleteSecretRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which configuration object to use.
-	ProviderRef *ProviderReference `protobuf:"bytes,1,opt,name=provider_ref,json=providerRef,proto3" json:"provider_ref,omitempty"`
-	// What to remove.
-	RemoteRef *PushSecretRemoteRef `protobuf:"bytes,2,opt,name=remote_ref,json=remoteRef,proto3" json:"remote_ref,omitempty"`
-	// Namespace on whose behalf the core asks.
-	SourceNamespace string `protobuf:"bytes,3,opt,name=source_namespace,json=sourceNamespace,proto3" json:"source_namespace,omitempty"`
-	// Extension: the whole store.
-	Store         *StoreContext `protobuf:"bytes,100,opt,name=store,proto3" json:"store,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	ProviderRef     *ProviderReference     `protobuf:"bytes,1,opt,name=provider_ref,json=providerRef,proto3" json:"provider_ref,omitempty"`
+	RemoteRef       *PushSecretRemoteRef   `protobuf:"bytes,2,opt,name=remote_ref,json=remoteRef,proto3" json:"remote_ref,omitempty"`
+	SourceNamespace string                 `protobuf:"bytes,3,opt,name=source_namespace,json=sourceNamespace,proto3" json:"source_namespace,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *DeleteSecretRequest) Reset() {
@@ -1070,14 +962,6 @@ func (x *DeleteSecretRequest) GetSourceNamespace() string {
 	return ""
 }
 
-func (x *DeleteSecretRequest) GetStore() *StoreContext {
-	if x != nil {
-		return x.Store
-	}
-	return nil
-}
-
-// DeleteSecretResponse is empty: the secret is gone, or was never ours.
 type DeleteSecretResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1114,19 +998,13 @@ func (*DeleteSecretResponse) Descriptor() ([]byte, []int) {
 	return file_provider_v1_secretstore_proto_rawDescGZIP(), []int{15}
 }
 
-// SecretExistsRequest asks whether a secret is there.
 type SecretExistsRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which configuration object to use.
-	ProviderRef *ProviderReference `protobuf:"bytes,1,opt,name=provider_ref,json=providerRef,proto3" json:"provider_ref,omitempty"`
-	// What to look for.
-	RemoteRef *PushSecretRemoteRef `protobuf:"bytes,2,opt,name=remote_ref,json=remoteRef,proto3" json:"remote_ref,omitempty"`
-	// Namespace on whose behalf the core asks.
-	SourceNamespace string `protobuf:"bytes,3,opt,name=source_namespace,json=sourceNamespace,proto3" json:"source_namespace,omitempty"`
-	// Extension: the whole store.
-	Store         *StoreContext `protobuf:"bytes,100,opt,name=store,proto3" json:"store,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	ProviderRef     *ProviderReference     `protobuf:"bytes,1,opt,name=provider_ref,json=providerRef,proto3" json:"provider_ref,omitempty"`
+	RemoteRef       *PushSecretRemoteRef   `protobuf:"bytes,2,opt,name=remote_ref,json=remoteRef,proto3" json:"remote_ref,omitempty"`
+	SourceNamespace string                 `protobuf:"bytes,3,opt,name=source_namespace,json=sourceNamespace,proto3" json:"source_namespace,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *SecretExistsRequest) Reset() {
@@ -1180,18 +1058,9 @@ func (x *SecretExistsRequest) GetSourceNamespace() string {
 	return ""
 }
 
-func (x *SecretExistsRequest) GetStore() *StoreContext {
-	if x != nil {
-		return x.Store
-	}
-	return nil
-}
-
-// SecretExistsResponse tells whether the secret is there.
 type SecretExistsResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// True when the backend has it.
-	Exists        bool `protobuf:"varint,1,opt,name=exists,proto3" json:"exists,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Exists        bool                   `protobuf:"varint,1,opt,name=exists,proto3" json:"exists,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1233,17 +1102,12 @@ func (x *SecretExistsResponse) GetExists() bool {
 	return false
 }
 
-// ValidateRequest asks whether a configuration object can be used.
 type ValidateRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which configuration object to use.
-	ProviderRef *ProviderReference `protobuf:"bytes,1,opt,name=provider_ref,json=providerRef,proto3" json:"provider_ref,omitempty"`
-	// Namespace on whose behalf the core asks; empty when the core does not know it yet.
-	SourceNamespace string `protobuf:"bytes,2,opt,name=source_namespace,json=sourceNamespace,proto3" json:"source_namespace,omitempty"`
-	// Extension: the whole store.
-	Store         *StoreContext `protobuf:"bytes,100,opt,name=store,proto3" json:"store,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	ProviderRef     *ProviderReference     `protobuf:"bytes,1,opt,name=provider_ref,json=providerRef,proto3" json:"provider_ref,omitempty"`
+	SourceNamespace string                 `protobuf:"bytes,2,opt,name=source_namespace,json=sourceNamespace,proto3" json:"source_namespace,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ValidateRequest) Reset() {
@@ -1290,22 +1154,11 @@ func (x *ValidateRequest) GetSourceNamespace() string {
 	return ""
 }
 
-func (x *ValidateRequest) GetStore() *StoreContext {
-	if x != nil {
-		return x.Store
-	}
-	return nil
-}
-
-// ValidateResponse is the verdict on a configuration object.
 type ValidateResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// False when the store can't work. An inconclusive check is true.
-	Valid bool `protobuf:"varint,1,opt,name=valid,proto3" json:"valid,omitempty"`
-	// Why it is not valid.
-	Error string `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
-	// What a user should know although it is valid.
-	Warnings      []string `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Valid         bool                   `protobuf:"varint,1,opt,name=valid,proto3" json:"valid,omitempty"`
+	Error         string                 `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	Warnings      []string               `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1361,17 +1214,12 @@ func (x *ValidateResponse) GetWarnings() []string {
 	return nil
 }
 
-// CapabilitiesRequest asks what a kind can do.
 type CapabilitiesRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Names the kind; name and namespace play no part.
-	ProviderRef *ProviderReference `protobuf:"bytes,1,opt,name=provider_ref,json=providerRef,proto3" json:"provider_ref,omitempty"`
-	// Namespace on whose behalf the core asks; may be empty.
-	SourceNamespace string `protobuf:"bytes,2,opt,name=source_namespace,json=sourceNamespace,proto3" json:"source_namespace,omitempty"`
-	// Extension: the whole store.
-	Store         *StoreContext `protobuf:"bytes,100,opt,name=store,proto3" json:"store,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	ProviderRef     *ProviderReference     `protobuf:"bytes,1,opt,name=provider_ref,json=providerRef,proto3" json:"provider_ref,omitempty"`
+	SourceNamespace string                 `protobuf:"bytes,2,opt,name=source_namespace,json=sourceNamespace,proto3" json:"source_namespace,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *CapabilitiesRequest) Reset() {
@@ -1418,17 +1266,8 @@ func (x *CapabilitiesRequest) GetSourceNamespace() string {
 	return ""
 }
 
-func (x *CapabilitiesRequest) GetStore() *StoreContext {
-	if x != nil {
-		return x.Store
-	}
-	return nil
-}
-
-// CapabilitiesResponse tells what a kind can do.
 type CapabilitiesResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The answer.
+	state         protoimpl.MessageState  `protogen:"open.v1"`
 	Capabilities  SecretStoreCapabilities `protobuf:"varint,1,opt,name=capabilities,proto3,enum=provider.v1.SecretStoreCapabilities" json:"capabilities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1471,19 +1310,12 @@ func (x *CapabilitiesResponse) GetCapabilities() SecretStoreCapabilities {
 	return SecretStoreCapabilities_READ_ONLY
 }
 
-// Error says what went wrong in terms a program can act on. It travels as a detail of the gRPC status.
 type Error struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Stable name of the kind of error, such as NO_SECRET; docs/errors.md lists them.
-	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
-	// The same text as the status message.
-	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
-	// True when the same call may work later.
-	Retryable bool `protobuf:"varint,3,opt,name=retryable,proto3" json:"retryable,omitempty"`
-	// Names of the objects and fields concerned; never a value.
-	Details map[string]string `protobuf:"bytes,4,rep,name=details,proto3" json:"details,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Extension: how long to wait before trying again, where that is known.
-	RetryDelay    *durationpb.Duration `protobuf:"bytes,100,opt,name=retry_delay,json=retryDelay,proto3" json:"retry_delay,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	Message       string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	Retryable     bool                   `protobuf:"varint,3,opt,name=retryable,proto3" json:"retryable,omitempty"`
+	Details       map[string]string      `protobuf:"bytes,4,rep,name=details,proto3" json:"details,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1546,767 +1378,11 @@ func (x *Error) GetDetails() map[string]string {
 	return nil
 }
 
-func (x *Error) GetRetryDelay() *durationpb.Duration {
-	if x != nil {
-		return x.RetryDelay
-	}
-	return nil
-}
-
-// StoreContext is the whole store that the user pointed at, as the core sees it. An extension.
-type StoreContext struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Group and version of the store.
-	ApiVersion string `protobuf:"bytes,1,opt,name=api_version,json=apiVersion,proto3" json:"api_version,omitempty"`
-	// SecretStore or ClusterSecretStore.
-	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Name of the store.
-	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// Namespace of the store; empty for a cluster-scoped one.
-	Namespace string `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	// UID of the store object.
-	Uid string `protobuf:"bytes,5,opt,name=uid,proto3" json:"uid,omitempty"`
-	// Generation of the store object.
-	Generation int64 `protobuf:"varint,6,opt,name=generation,proto3" json:"generation,omitempty"`
-	// The store's spec.
-	Spec          *SecretStoreSpec `protobuf:"bytes,7,opt,name=spec,proto3" json:"spec,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *StoreContext) Reset() {
-	*x = StoreContext{}
-	mi := &file_provider_v1_secretstore_proto_msgTypes[23]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *StoreContext) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*StoreContext) ProtoMessage() {}
-
-func (x *StoreContext) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_secretstore_proto_msgTypes[23]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use StoreContext.ProtoReflect.Descriptor instead.
-func (*StoreContext) Descriptor() ([]byte, []int) {
-	return file_provider_v1_secretstore_proto_rawDescGZIP(), []int{23}
-}
-
-func (x *StoreContext) GetApiVersion() string {
-	if x != nil {
-		return x.ApiVersion
-	}
-	return ""
-}
-
-func (x *StoreContext) GetKind() string {
-	if x != nil {
-		return x.Kind
-	}
-	return ""
-}
-
-func (x *StoreContext) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *StoreContext) GetNamespace() string {
-	if x != nil {
-		return x.Namespace
-	}
-	return ""
-}
-
-func (x *StoreContext) GetUid() string {
-	if x != nil {
-		return x.Uid
-	}
-	return ""
-}
-
-func (x *StoreContext) GetGeneration() int64 {
-	if x != nil {
-		return x.Generation
-	}
-	return 0
-}
-
-func (x *StoreContext) GetSpec() *SecretStoreSpec {
-	if x != nil {
-		return x.Spec
-	}
-	return nil
-}
-
-// SecretStoreSpec is spec of secretstore.external-secrets.io/v2alpha1 SecretStore and ClusterSecretStore.
-type SecretStoreSpec struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// How often the store is validated, as a Go duration.
-	RefreshInterval string `protobuf:"bytes,1,opt,name=refresh_interval,json=refreshInterval,proto3" json:"refresh_interval,omitempty"`
-	// Class of the controller that owns the store.
-	Controller string `protobuf:"bytes,2,opt,name=controller,proto3" json:"controller,omitempty"`
-	// Enabled or Disabled.
-	GatingPolicy string `protobuf:"bytes,3,opt,name=gating_policy,json=gatingPolicy,proto3" json:"gating_policy,omitempty"`
-	// How backend calls are tried again.
-	RetrySettings *RetrySettings `protobuf:"bytes,4,opt,name=retry_settings,json=retrySettings,proto3" json:"retry_settings,omitempty"`
-	// Where the provider is.
-	ProviderConfig *ProviderConfig `protobuf:"bytes,5,opt,name=provider_config,json=providerConfig,proto3" json:"provider_config,omitempty"`
-	// ProviderNamespace or ManifestNamespace.
-	AuthenticationScope string `protobuf:"bytes,6,opt,name=authentication_scope,json=authenticationScope,proto3" json:"authentication_scope,omitempty"`
-	// Which namespaces may use a cluster-scoped store.
-	Conditions    []*StoreCondition `protobuf:"bytes,7,rep,name=conditions,proto3" json:"conditions,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SecretStoreSpec) Reset() {
-	*x = SecretStoreSpec{}
-	mi := &file_provider_v1_secretstore_proto_msgTypes[24]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SecretStoreSpec) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SecretStoreSpec) ProtoMessage() {}
-
-func (x *SecretStoreSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_secretstore_proto_msgTypes[24]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SecretStoreSpec.ProtoReflect.Descriptor instead.
-func (*SecretStoreSpec) Descriptor() ([]byte, []int) {
-	return file_provider_v1_secretstore_proto_rawDescGZIP(), []int{24}
-}
-
-func (x *SecretStoreSpec) GetRefreshInterval() string {
-	if x != nil {
-		return x.RefreshInterval
-	}
-	return ""
-}
-
-func (x *SecretStoreSpec) GetController() string {
-	if x != nil {
-		return x.Controller
-	}
-	return ""
-}
-
-func (x *SecretStoreSpec) GetGatingPolicy() string {
-	if x != nil {
-		return x.GatingPolicy
-	}
-	return ""
-}
-
-func (x *SecretStoreSpec) GetRetrySettings() *RetrySettings {
-	if x != nil {
-		return x.RetrySettings
-	}
-	return nil
-}
-
-func (x *SecretStoreSpec) GetProviderConfig() *ProviderConfig {
-	if x != nil {
-		return x.ProviderConfig
-	}
-	return nil
-}
-
-func (x *SecretStoreSpec) GetAuthenticationScope() string {
-	if x != nil {
-		return x.AuthenticationScope
-	}
-	return ""
-}
-
-func (x *SecretStoreSpec) GetConditions() []*StoreCondition {
-	if x != nil {
-		return x.Conditions
-	}
-	return nil
-}
-
-// RetrySettings say how backend calls are tried again.
-type RetrySettings struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Tries after the first one; 0 means none. Unset means the provider's default.
-	MaxRetries *int32 `protobuf:"varint,1,opt,name=max_retries,json=maxRetries,proto3,oneof" json:"max_retries,omitempty"`
-	// Wait between tries, as a Go duration. Empty means the provider's default.
-	RetryInterval string `protobuf:"bytes,2,opt,name=retry_interval,json=retryInterval,proto3" json:"retry_interval,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *RetrySettings) Reset() {
-	*x = RetrySettings{}
-	mi := &file_provider_v1_secretstore_proto_msgTypes[25]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RetrySettings) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RetrySettings) ProtoMessage() {}
-
-func (x *RetrySettings) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_secretstore_proto_msgTypes[25]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RetrySettings.ProtoReflect.Descriptor instead.
-func (*RetrySettings) Descriptor() ([]byte, []int) {
-	return file_provider_v1_secretstore_proto_rawDescGZIP(), []int{25}
-}
-
-func (x *RetrySettings) GetMaxRetries() int32 {
-	if x != nil && x.MaxRetries != nil {
-		return *x.MaxRetries
-	}
-	return 0
-}
-
-func (x *RetrySettings) GetRetryInterval() string {
-	if x != nil {
-		return x.RetryInterval
-	}
-	return ""
-}
-
-// ProviderConfig says where a provider is and which of its objects to use.
-type ProviderConfig struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// host:port of the provider.
-	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
-	// How the core authenticates itself to the provider.
-	Auth *ProviderAuth `protobuf:"bytes,2,opt,name=auth,proto3" json:"auth,omitempty"`
-	// The provider's own configuration object.
-	ProviderRef   *StoreProviderRef `protobuf:"bytes,3,opt,name=provider_ref,json=providerRef,proto3" json:"provider_ref,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ProviderConfig) Reset() {
-	*x = ProviderConfig{}
-	mi := &file_provider_v1_secretstore_proto_msgTypes[26]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ProviderConfig) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ProviderConfig) ProtoMessage() {}
-
-func (x *ProviderConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_secretstore_proto_msgTypes[26]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ProviderConfig.ProtoReflect.Descriptor instead.
-func (*ProviderConfig) Descriptor() ([]byte, []int) {
-	return file_provider_v1_secretstore_proto_rawDescGZIP(), []int{26}
-}
-
-func (x *ProviderConfig) GetAddress() string {
-	if x != nil {
-		return x.Address
-	}
-	return ""
-}
-
-func (x *ProviderConfig) GetAuth() *ProviderAuth {
-	if x != nil {
-		return x.Auth
-	}
-	return nil
-}
-
-func (x *ProviderConfig) GetProviderRef() *StoreProviderRef {
-	if x != nil {
-		return x.ProviderRef
-	}
-	return nil
-}
-
-// ProviderAuth is how the core authenticates itself to the provider.
-type ProviderAuth struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Set when a client certificate is used.
-	ClientCertificate *ClientCertificate `protobuf:"bytes,1,opt,name=client_certificate,json=clientCertificate,proto3" json:"client_certificate,omitempty"`
-	// ServiceAccount whose token is used.
-	ServiceAccountRef *ServiceAccountRef `protobuf:"bytes,2,opt,name=service_account_ref,json=serviceAccountRef,proto3" json:"service_account_ref,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
-}
-
-func (x *ProviderAuth) Reset() {
-	*x = ProviderAuth{}
-	mi := &file_provider_v1_secretstore_proto_msgTypes[27]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ProviderAuth) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ProviderAuth) ProtoMessage() {}
-
-func (x *ProviderAuth) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_secretstore_proto_msgTypes[27]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ProviderAuth.ProtoReflect.Descriptor instead.
-func (*ProviderAuth) Descriptor() ([]byte, []int) {
-	return file_provider_v1_secretstore_proto_rawDescGZIP(), []int{27}
-}
-
-func (x *ProviderAuth) GetClientCertificate() *ClientCertificate {
-	if x != nil {
-		return x.ClientCertificate
-	}
-	return nil
-}
-
-func (x *ProviderAuth) GetServiceAccountRef() *ServiceAccountRef {
-	if x != nil {
-		return x.ServiceAccountRef
-	}
-	return nil
-}
-
-// ClientCertificate names the Secret with the core's client certificate.
-type ClientCertificate struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the Secret; empty means the core's own.
-	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Namespace of the Secret.
-	Namespace     string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ClientCertificate) Reset() {
-	*x = ClientCertificate{}
-	mi := &file_provider_v1_secretstore_proto_msgTypes[28]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ClientCertificate) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ClientCertificate) ProtoMessage() {}
-
-func (x *ClientCertificate) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_secretstore_proto_msgTypes[28]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ClientCertificate.ProtoReflect.Descriptor instead.
-func (*ClientCertificate) Descriptor() ([]byte, []int) {
-	return file_provider_v1_secretstore_proto_rawDescGZIP(), []int{28}
-}
-
-func (x *ClientCertificate) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *ClientCertificate) GetNamespace() string {
-	if x != nil {
-		return x.Namespace
-	}
-	return ""
-}
-
-// ServiceAccountRef names a ServiceAccount.
-type ServiceAccountRef struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the ServiceAccount.
-	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Namespace of the ServiceAccount.
-	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	// Audiences of its token.
-	Audiences     []string `protobuf:"bytes,3,rep,name=audiences,proto3" json:"audiences,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ServiceAccountRef) Reset() {
-	*x = ServiceAccountRef{}
-	mi := &file_provider_v1_secretstore_proto_msgTypes[29]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ServiceAccountRef) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ServiceAccountRef) ProtoMessage() {}
-
-func (x *ServiceAccountRef) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_secretstore_proto_msgTypes[29]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ServiceAccountRef.ProtoReflect.Descriptor instead.
-func (*ServiceAccountRef) Descriptor() ([]byte, []int) {
-	return file_provider_v1_secretstore_proto_rawDescGZIP(), []int{29}
-}
-
-func (x *ServiceAccountRef) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *ServiceAccountRef) GetNamespace() string {
-	if x != nil {
-		return x.Namespace
-	}
-	return ""
-}
-
-func (x *ServiceAccountRef) GetAudiences() []string {
-	if x != nil {
-		return x.Audiences
-	}
-	return nil
-}
-
-// StoreProviderRef is providerRef as the user wrote it.
-type StoreProviderRef struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Group and version of the configuration object.
-	ApiVersion string `protobuf:"bytes,1,opt,name=api_version,json=apiVersion,proto3" json:"api_version,omitempty"`
-	// Kind of the configuration object.
-	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Name of the configuration object.
-	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// Namespace of the configuration object.
-	Namespace     string `protobuf:"bytes,4,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *StoreProviderRef) Reset() {
-	*x = StoreProviderRef{}
-	mi := &file_provider_v1_secretstore_proto_msgTypes[30]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *StoreProviderRef) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*StoreProviderRef) ProtoMessage() {}
-
-func (x *StoreProviderRef) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_secretstore_proto_msgTypes[30]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use StoreProviderRef.ProtoReflect.Descriptor instead.
-func (*StoreProviderRef) Descriptor() ([]byte, []int) {
-	return file_provider_v1_secretstore_proto_rawDescGZIP(), []int{30}
-}
-
-func (x *StoreProviderRef) GetApiVersion() string {
-	if x != nil {
-		return x.ApiVersion
-	}
-	return ""
-}
-
-func (x *StoreProviderRef) GetKind() string {
-	if x != nil {
-		return x.Kind
-	}
-	return ""
-}
-
-func (x *StoreProviderRef) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *StoreProviderRef) GetNamespace() string {
-	if x != nil {
-		return x.Namespace
-	}
-	return ""
-}
-
-// StoreCondition allows namespaces to use a cluster-scoped store. Any part that matches allows.
-type StoreCondition struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Selects namespaces by label; present and empty selects all.
-	NamespaceSelector *LabelSelector `protobuf:"bytes,1,opt,name=namespace_selector,json=namespaceSelector,proto3" json:"namespace_selector,omitempty"`
-	// Names namespaces.
-	Namespaces []string `protobuf:"bytes,2,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
-	// RE2 patterns searched in namespace names.
-	NamespaceRegexes []string `protobuf:"bytes,3,rep,name=namespace_regexes,json=namespaceRegexes,proto3" json:"namespace_regexes,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
-}
-
-func (x *StoreCondition) Reset() {
-	*x = StoreCondition{}
-	mi := &file_provider_v1_secretstore_proto_msgTypes[31]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *StoreCondition) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*StoreCondition) ProtoMessage() {}
-
-func (x *StoreCondition) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_secretstore_proto_msgTypes[31]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use StoreCondition.ProtoReflect.Descriptor instead.
-func (*StoreCondition) Descriptor() ([]byte, []int) {
-	return file_provider_v1_secretstore_proto_rawDescGZIP(), []int{31}
-}
-
-func (x *StoreCondition) GetNamespaceSelector() *LabelSelector {
-	if x != nil {
-		return x.NamespaceSelector
-	}
-	return nil
-}
-
-func (x *StoreCondition) GetNamespaces() []string {
-	if x != nil {
-		return x.Namespaces
-	}
-	return nil
-}
-
-func (x *StoreCondition) GetNamespaceRegexes() []string {
-	if x != nil {
-		return x.NamespaceRegexes
-	}
-	return nil
-}
-
-// LabelSelector selects objects by label, as in Kubernetes.
-type LabelSelector struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Labels that have to be equal.
-	MatchLabels map[string]string `protobuf:"bytes,1,rep,name=match_labels,json=matchLabels,proto3" json:"match_labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Requirements that all have to hold.
-	MatchExpressions []*LabelSelectorRequirement `protobuf:"bytes,2,rep,name=match_expressions,json=matchExpressions,proto3" json:"match_expressions,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
-}
-
-func (x *LabelSelector) Reset() {
-	*x = LabelSelector{}
-	mi := &file_provider_v1_secretstore_proto_msgTypes[32]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *LabelSelector) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*LabelSelector) ProtoMessage() {}
-
-func (x *LabelSelector) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_secretstore_proto_msgTypes[32]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use LabelSelector.ProtoReflect.Descriptor instead.
-func (*LabelSelector) Descriptor() ([]byte, []int) {
-	return file_provider_v1_secretstore_proto_rawDescGZIP(), []int{32}
-}
-
-func (x *LabelSelector) GetMatchLabels() map[string]string {
-	if x != nil {
-		return x.MatchLabels
-	}
-	return nil
-}
-
-func (x *LabelSelector) GetMatchExpressions() []*LabelSelectorRequirement {
-	if x != nil {
-		return x.MatchExpressions
-	}
-	return nil
-}
-
-// LabelSelectorRequirement is one requirement on one label.
-type LabelSelectorRequirement struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The label.
-	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	// In, NotIn, Exists or DoesNotExist.
-	Operator string `protobuf:"bytes,2,opt,name=operator,proto3" json:"operator,omitempty"`
-	// Values of In and NotIn.
-	Values        []string `protobuf:"bytes,3,rep,name=values,proto3" json:"values,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *LabelSelectorRequirement) Reset() {
-	*x = LabelSelectorRequirement{}
-	mi := &file_provider_v1_secretstore_proto_msgTypes[33]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *LabelSelectorRequirement) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*LabelSelectorRequirement) ProtoMessage() {}
-
-func (x *LabelSelectorRequirement) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_secretstore_proto_msgTypes[33]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use LabelSelectorRequirement.ProtoReflect.Descriptor instead.
-func (*LabelSelectorRequirement) Descriptor() ([]byte, []int) {
-	return file_provider_v1_secretstore_proto_rawDescGZIP(), []int{33}
-}
-
-func (x *LabelSelectorRequirement) GetKey() string {
-	if x != nil {
-		return x.Key
-	}
-	return ""
-}
-
-func (x *LabelSelectorRequirement) GetOperator() string {
-	if x != nil {
-		return x.Operator
-	}
-	return ""
-}
-
-func (x *LabelSelectorRequirement) GetValues() []string {
-	if x != nil {
-		return x.Values
-	}
-	return nil
-}
-
 var File_provider_v1_secretstore_proto protoreflect.FileDescriptor
 
 const file_provider_v1_secretstore_proto_rawDesc = "" +
 	"\n" +
-	"\x1dprovider/v1/secretstore.proto\x12\vprovider.v1\x1a\x1egoogle/protobuf/duration.proto\"\xa0\x01\n" +
+	"\x1dprovider/v1/secretstore.proto\x12\vprovider.v1\"\xa0\x01\n" +
 	"\x11ProviderReference\x12\x1f\n" +
 	"\vapi_version\x18\x01 \x01(\tR\n" +
 	"apiVersion\x12\x12\n" +
@@ -2319,21 +1395,19 @@ const file_provider_v1_secretstore_proto_rawDesc = "" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x1a\n" +
 	"\bproperty\x18\x03 \x01(\tR\bproperty\x12+\n" +
 	"\x11decoding_strategy\x18\x04 \x01(\tR\x10decodingStrategy\x12'\n" +
-	"\x0fmetadata_policy\x18\x05 \x01(\tR\x0emetadataPolicy\"\xfa\x01\n" +
+	"\x0fmetadata_policy\x18\x05 \x01(\tR\x0emetadataPolicy\"\xc9\x01\n" +
 	"\x10GetSecretRequest\x12G\n" +
 	"\n" +
 	"remote_ref\x18\x01 \x01(\v2(.provider.v1.ExternalSecretDataRemoteRefR\tremoteRef\x12A\n" +
 	"\fprovider_ref\x18\x02 \x01(\v2\x1e.provider.v1.ProviderReferenceR\vproviderRef\x12)\n" +
-	"\x10source_namespace\x18\x03 \x01(\tR\x0fsourceNamespace\x12/\n" +
-	"\x05store\x18d \x01(\v2\x19.provider.v1.StoreContextR\x05store\")\n" +
+	"\x10source_namespace\x18\x03 \x01(\tR\x0fsourceNamespace\")\n" +
 	"\x11GetSecretResponse\x12\x14\n" +
-	"\x05value\x18\x01 \x01(\fR\x05value\"\xfd\x01\n" +
+	"\x05value\x18\x01 \x01(\fR\x05value\"\xcc\x01\n" +
 	"\x13GetSecretMapRequest\x12G\n" +
 	"\n" +
 	"remote_ref\x18\x01 \x01(\v2(.provider.v1.ExternalSecretDataRemoteRefR\tremoteRef\x12A\n" +
 	"\fprovider_ref\x18\x02 \x01(\v2\x1e.provider.v1.ProviderReferenceR\vproviderRef\x12)\n" +
-	"\x10source_namespace\x18\x03 \x01(\tR\x0fsourceNamespace\x12/\n" +
-	"\x05store\x18d \x01(\v2\x19.provider.v1.StoreContextR\x05store\"\x9c\x01\n" +
+	"\x10source_namespace\x18\x03 \x01(\tR\x0fsourceNamespace\"\x9c\x01\n" +
 	"\x14GetSecretMapResponse\x12H\n" +
 	"\asecrets\x18\x01 \x03(\v2..provider.v1.GetSecretMapResponse.SecretsEntryR\asecrets\x1a:\n" +
 	"\fSecretsEntry\x12\x10\n" +
@@ -2349,12 +1423,11 @@ const file_provider_v1_secretstore_proto_rawDesc = "" +
 	"\x11decoding_strategy\x18\x05 \x01(\tR\x10decodingStrategy\x1a7\n" +
 	"\tTagsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xea\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb9\x01\n" +
 	"\x14GetAllSecretsRequest\x12A\n" +
 	"\fprovider_ref\x18\x01 \x01(\v2\x1e.provider.v1.ProviderReferenceR\vproviderRef\x123\n" +
 	"\x04find\x18\x02 \x01(\v2\x1f.provider.v1.ExternalSecretFindR\x04find\x12)\n" +
-	"\x10source_namespace\x18\x03 \x01(\tR\x0fsourceNamespace\x12/\n" +
-	"\x05store\x18d \x01(\v2\x19.provider.v1.StoreContextR\x05store\"\x9e\x01\n" +
+	"\x10source_namespace\x18\x03 \x01(\tR\x0fsourceNamespace\"\x9e\x01\n" +
 	"\x15GetAllSecretsResponse\x12I\n" +
 	"\asecrets\x18\x01 \x03(\v2/.provider.v1.GetAllSecretsResponse.SecretsEntryR\asecrets\x1a:\n" +
 	"\fSecretsEntry\x12\x10\n" +
@@ -2366,7 +1439,7 @@ const file_provider_v1_secretstore_proto_rawDesc = "" +
 	"secret_key\x18\x02 \x01(\tR\tsecretKey\x12\x1d\n" +
 	"\n" +
 	"remote_key\x18\x03 \x01(\tR\tremoteKey\x12\x1a\n" +
-	"\bproperty\x18\x04 \x01(\tR\bproperty\"\xee\x05\n" +
+	"\bproperty\x18\x04 \x01(\tR\bproperty\"\xbd\x05\n" +
 	"\x11PushSecretRequest\x12A\n" +
 	"\fprovider_ref\x18\x01 \x01(\v2\x1e.provider.v1.ProviderReferenceR\vproviderRef\x12O\n" +
 	"\vsecret_data\x18\x02 \x03(\v2..provider.v1.PushSecretRequest.SecretDataEntryR\n" +
@@ -2376,8 +1449,7 @@ const file_provider_v1_secretstore_proto_rawDesc = "" +
 	"\vsecret_type\x18\x05 \x01(\tR\n" +
 	"secretType\x12U\n" +
 	"\rsecret_labels\x18\x06 \x03(\v20.provider.v1.PushSecretRequest.SecretLabelsEntryR\fsecretLabels\x12d\n" +
-	"\x12secret_annotations\x18\a \x03(\v25.provider.v1.PushSecretRequest.SecretAnnotationsEntryR\x11secretAnnotations\x12/\n" +
-	"\x05store\x18d \x01(\v2\x19.provider.v1.StoreContextR\x05store\x1a=\n" +
+	"\x12secret_annotations\x18\a \x03(\v25.provider.v1.PushSecretRequest.SecretAnnotationsEntryR\x11secretAnnotations\x1a=\n" +
 	"\x0fSecretDataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01\x1a?\n" +
@@ -2391,110 +1463,40 @@ const file_provider_v1_secretstore_proto_rawDesc = "" +
 	"\x13PushSecretRemoteRef\x12\x1d\n" +
 	"\n" +
 	"remote_key\x18\x01 \x01(\tR\tremoteKey\x12\x1a\n" +
-	"\bproperty\x18\x02 \x01(\tR\bproperty\"\xf5\x01\n" +
+	"\bproperty\x18\x02 \x01(\tR\bproperty\"\xc4\x01\n" +
 	"\x13DeleteSecretRequest\x12A\n" +
 	"\fprovider_ref\x18\x01 \x01(\v2\x1e.provider.v1.ProviderReferenceR\vproviderRef\x12?\n" +
 	"\n" +
 	"remote_ref\x18\x02 \x01(\v2 .provider.v1.PushSecretRemoteRefR\tremoteRef\x12)\n" +
-	"\x10source_namespace\x18\x03 \x01(\tR\x0fsourceNamespace\x12/\n" +
-	"\x05store\x18d \x01(\v2\x19.provider.v1.StoreContextR\x05store\"\x16\n" +
-	"\x14DeleteSecretResponse\"\xf5\x01\n" +
+	"\x10source_namespace\x18\x03 \x01(\tR\x0fsourceNamespace\"\x16\n" +
+	"\x14DeleteSecretResponse\"\xc4\x01\n" +
 	"\x13SecretExistsRequest\x12A\n" +
 	"\fprovider_ref\x18\x01 \x01(\v2\x1e.provider.v1.ProviderReferenceR\vproviderRef\x12?\n" +
 	"\n" +
 	"remote_ref\x18\x02 \x01(\v2 .provider.v1.PushSecretRemoteRefR\tremoteRef\x12)\n" +
-	"\x10source_namespace\x18\x03 \x01(\tR\x0fsourceNamespace\x12/\n" +
-	"\x05store\x18d \x01(\v2\x19.provider.v1.StoreContextR\x05store\".\n" +
+	"\x10source_namespace\x18\x03 \x01(\tR\x0fsourceNamespace\".\n" +
 	"\x14SecretExistsResponse\x12\x16\n" +
-	"\x06exists\x18\x01 \x01(\bR\x06exists\"\xb0\x01\n" +
+	"\x06exists\x18\x01 \x01(\bR\x06exists\"\x7f\n" +
 	"\x0fValidateRequest\x12A\n" +
 	"\fprovider_ref\x18\x01 \x01(\v2\x1e.provider.v1.ProviderReferenceR\vproviderRef\x12)\n" +
-	"\x10source_namespace\x18\x02 \x01(\tR\x0fsourceNamespace\x12/\n" +
-	"\x05store\x18d \x01(\v2\x19.provider.v1.StoreContextR\x05store\"Z\n" +
+	"\x10source_namespace\x18\x02 \x01(\tR\x0fsourceNamespace\"Z\n" +
 	"\x10ValidateResponse\x12\x14\n" +
 	"\x05valid\x18\x01 \x01(\bR\x05valid\x12\x14\n" +
 	"\x05error\x18\x02 \x01(\tR\x05error\x12\x1a\n" +
-	"\bwarnings\x18\x03 \x03(\tR\bwarnings\"\xb4\x01\n" +
+	"\bwarnings\x18\x03 \x03(\tR\bwarnings\"\x83\x01\n" +
 	"\x13CapabilitiesRequest\x12A\n" +
 	"\fprovider_ref\x18\x01 \x01(\v2\x1e.provider.v1.ProviderReferenceR\vproviderRef\x12)\n" +
-	"\x10source_namespace\x18\x02 \x01(\tR\x0fsourceNamespace\x12/\n" +
-	"\x05store\x18d \x01(\v2\x19.provider.v1.StoreContextR\x05store\"`\n" +
+	"\x10source_namespace\x18\x02 \x01(\tR\x0fsourceNamespace\"`\n" +
 	"\x14CapabilitiesResponse\x12H\n" +
-	"\fcapabilities\x18\x01 \x01(\x0e2$.provider.v1.SecretStoreCapabilitiesR\fcapabilities\"\x86\x02\n" +
+	"\fcapabilities\x18\x01 \x01(\x0e2$.provider.v1.SecretStoreCapabilitiesR\fcapabilities\"\xca\x01\n" +
 	"\x05Error\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x1c\n" +
 	"\tretryable\x18\x03 \x01(\bR\tretryable\x129\n" +
-	"\adetails\x18\x04 \x03(\v2\x1f.provider.v1.Error.DetailsEntryR\adetails\x12:\n" +
-	"\vretry_delay\x18d \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"retryDelay\x1a:\n" +
+	"\adetails\x18\x04 \x03(\v2\x1f.provider.v1.Error.DetailsEntryR\adetails\x1a:\n" +
 	"\fDetailsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd9\x01\n" +
-	"\fStoreContext\x12\x1f\n" +
-	"\vapi_version\x18\x01 \x01(\tR\n" +
-	"apiVersion\x12\x12\n" +
-	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
-	"\x04name\x18\x03 \x01(\tR\x04name\x12\x1c\n" +
-	"\tnamespace\x18\x04 \x01(\tR\tnamespace\x12\x10\n" +
-	"\x03uid\x18\x05 \x01(\tR\x03uid\x12\x1e\n" +
-	"\n" +
-	"generation\x18\x06 \x01(\x03R\n" +
-	"generation\x120\n" +
-	"\x04spec\x18\a \x01(\v2\x1c.provider.v1.SecretStoreSpecR\x04spec\"\xfa\x02\n" +
-	"\x0fSecretStoreSpec\x12)\n" +
-	"\x10refresh_interval\x18\x01 \x01(\tR\x0frefreshInterval\x12\x1e\n" +
-	"\n" +
-	"controller\x18\x02 \x01(\tR\n" +
-	"controller\x12#\n" +
-	"\rgating_policy\x18\x03 \x01(\tR\fgatingPolicy\x12A\n" +
-	"\x0eretry_settings\x18\x04 \x01(\v2\x1a.provider.v1.RetrySettingsR\rretrySettings\x12D\n" +
-	"\x0fprovider_config\x18\x05 \x01(\v2\x1b.provider.v1.ProviderConfigR\x0eproviderConfig\x121\n" +
-	"\x14authentication_scope\x18\x06 \x01(\tR\x13authenticationScope\x12;\n" +
-	"\n" +
-	"conditions\x18\a \x03(\v2\x1b.provider.v1.StoreConditionR\n" +
-	"conditions\"l\n" +
-	"\rRetrySettings\x12$\n" +
-	"\vmax_retries\x18\x01 \x01(\x05H\x00R\n" +
-	"maxRetries\x88\x01\x01\x12%\n" +
-	"\x0eretry_interval\x18\x02 \x01(\tR\rretryIntervalB\x0e\n" +
-	"\f_max_retries\"\x9b\x01\n" +
-	"\x0eProviderConfig\x12\x18\n" +
-	"\aaddress\x18\x01 \x01(\tR\aaddress\x12-\n" +
-	"\x04auth\x18\x02 \x01(\v2\x19.provider.v1.ProviderAuthR\x04auth\x12@\n" +
-	"\fprovider_ref\x18\x03 \x01(\v2\x1d.provider.v1.StoreProviderRefR\vproviderRef\"\xad\x01\n" +
-	"\fProviderAuth\x12M\n" +
-	"\x12client_certificate\x18\x01 \x01(\v2\x1e.provider.v1.ClientCertificateR\x11clientCertificate\x12N\n" +
-	"\x13service_account_ref\x18\x02 \x01(\v2\x1e.provider.v1.ServiceAccountRefR\x11serviceAccountRef\"E\n" +
-	"\x11ClientCertificate\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
-	"\tnamespace\x18\x02 \x01(\tR\tnamespace\"c\n" +
-	"\x11ServiceAccountRef\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
-	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x1c\n" +
-	"\taudiences\x18\x03 \x03(\tR\taudiences\"y\n" +
-	"\x10StoreProviderRef\x12\x1f\n" +
-	"\vapi_version\x18\x01 \x01(\tR\n" +
-	"apiVersion\x12\x12\n" +
-	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
-	"\x04name\x18\x03 \x01(\tR\x04name\x12\x1c\n" +
-	"\tnamespace\x18\x04 \x01(\tR\tnamespace\"\xa8\x01\n" +
-	"\x0eStoreCondition\x12I\n" +
-	"\x12namespace_selector\x18\x01 \x01(\v2\x1a.provider.v1.LabelSelectorR\x11namespaceSelector\x12\x1e\n" +
-	"\n" +
-	"namespaces\x18\x02 \x03(\tR\n" +
-	"namespaces\x12+\n" +
-	"\x11namespace_regexes\x18\x03 \x03(\tR\x10namespaceRegexes\"\xf3\x01\n" +
-	"\rLabelSelector\x12N\n" +
-	"\fmatch_labels\x18\x01 \x03(\v2+.provider.v1.LabelSelector.MatchLabelsEntryR\vmatchLabels\x12R\n" +
-	"\x11match_expressions\x18\x02 \x03(\v2%.provider.v1.LabelSelectorRequirementR\x10matchExpressions\x1a>\n" +
-	"\x10MatchLabelsEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"`\n" +
-	"\x18LabelSelectorRequirement\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1a\n" +
-	"\boperator\x18\x02 \x01(\tR\boperator\x12\x16\n" +
-	"\x06values\x18\x03 \x03(\tR\x06values*H\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*H\n" +
 	"\x17SecretStoreCapabilities\x12\r\n" +
 	"\tREAD_ONLY\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -2525,7 +1527,7 @@ func file_provider_v1_secretstore_proto_rawDescGZIP() []byte {
 }
 
 var file_provider_v1_secretstore_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_provider_v1_secretstore_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_provider_v1_secretstore_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_provider_v1_secretstore_proto_goTypes = []any{
 	(SecretStoreCapabilities)(0),        // 0: provider.v1.SecretStoreCapabilities
 	(*ProviderReference)(nil),           // 1: provider.v1.ProviderReference
@@ -2551,92 +1553,59 @@ var file_provider_v1_secretstore_proto_goTypes = []any{
 	(*CapabilitiesRequest)(nil),         // 21: provider.v1.CapabilitiesRequest
 	(*CapabilitiesResponse)(nil),        // 22: provider.v1.CapabilitiesResponse
 	(*Error)(nil),                       // 23: provider.v1.Error
-	(*StoreContext)(nil),                // 24: provider.v1.StoreContext
-	(*SecretStoreSpec)(nil),             // 25: provider.v1.SecretStoreSpec
-	(*RetrySettings)(nil),               // 26: provider.v1.RetrySettings
-	(*ProviderConfig)(nil),              // 27: provider.v1.ProviderConfig
-	(*ProviderAuth)(nil),                // 28: provider.v1.ProviderAuth
-	(*ClientCertificate)(nil),           // 29: provider.v1.ClientCertificate
-	(*ServiceAccountRef)(nil),           // 30: provider.v1.ServiceAccountRef
-	(*StoreProviderRef)(nil),            // 31: provider.v1.StoreProviderRef
-	(*StoreCondition)(nil),              // 32: provider.v1.StoreCondition
-	(*LabelSelector)(nil),               // 33: provider.v1.LabelSelector
-	(*LabelSelectorRequirement)(nil),    // 34: provider.v1.LabelSelectorRequirement
-	nil,                                 // 35: provider.v1.GetSecretMapResponse.SecretsEntry
-	nil,                                 // 36: provider.v1.ExternalSecretFind.TagsEntry
-	nil,                                 // 37: provider.v1.GetAllSecretsResponse.SecretsEntry
-	nil,                                 // 38: provider.v1.PushSecretRequest.SecretDataEntry
-	nil,                                 // 39: provider.v1.PushSecretRequest.SecretLabelsEntry
-	nil,                                 // 40: provider.v1.PushSecretRequest.SecretAnnotationsEntry
-	nil,                                 // 41: provider.v1.Error.DetailsEntry
-	nil,                                 // 42: provider.v1.LabelSelector.MatchLabelsEntry
-	(*durationpb.Duration)(nil),         // 43: google.protobuf.Duration
+	nil,                                 // 24: provider.v1.GetSecretMapResponse.SecretsEntry
+	nil,                                 // 25: provider.v1.ExternalSecretFind.TagsEntry
+	nil,                                 // 26: provider.v1.GetAllSecretsResponse.SecretsEntry
+	nil,                                 // 27: provider.v1.PushSecretRequest.SecretDataEntry
+	nil,                                 // 28: provider.v1.PushSecretRequest.SecretLabelsEntry
+	nil,                                 // 29: provider.v1.PushSecretRequest.SecretAnnotationsEntry
+	nil,                                 // 30: provider.v1.Error.DetailsEntry
 }
 var file_provider_v1_secretstore_proto_depIdxs = []int32{
 	2,  // 0: provider.v1.GetSecretRequest.remote_ref:type_name -> provider.v1.ExternalSecretDataRemoteRef
 	1,  // 1: provider.v1.GetSecretRequest.provider_ref:type_name -> provider.v1.ProviderReference
-	24, // 2: provider.v1.GetSecretRequest.store:type_name -> provider.v1.StoreContext
-	2,  // 3: provider.v1.GetSecretMapRequest.remote_ref:type_name -> provider.v1.ExternalSecretDataRemoteRef
-	1,  // 4: provider.v1.GetSecretMapRequest.provider_ref:type_name -> provider.v1.ProviderReference
-	24, // 5: provider.v1.GetSecretMapRequest.store:type_name -> provider.v1.StoreContext
-	35, // 6: provider.v1.GetSecretMapResponse.secrets:type_name -> provider.v1.GetSecretMapResponse.SecretsEntry
-	7,  // 7: provider.v1.ExternalSecretFind.name:type_name -> provider.v1.FindName
-	36, // 8: provider.v1.ExternalSecretFind.tags:type_name -> provider.v1.ExternalSecretFind.TagsEntry
-	1,  // 9: provider.v1.GetAllSecretsRequest.provider_ref:type_name -> provider.v1.ProviderReference
-	8,  // 10: provider.v1.GetAllSecretsRequest.find:type_name -> provider.v1.ExternalSecretFind
-	24, // 11: provider.v1.GetAllSecretsRequest.store:type_name -> provider.v1.StoreContext
-	37, // 12: provider.v1.GetAllSecretsResponse.secrets:type_name -> provider.v1.GetAllSecretsResponse.SecretsEntry
-	1,  // 13: provider.v1.PushSecretRequest.provider_ref:type_name -> provider.v1.ProviderReference
-	38, // 14: provider.v1.PushSecretRequest.secret_data:type_name -> provider.v1.PushSecretRequest.SecretDataEntry
-	11, // 15: provider.v1.PushSecretRequest.push_secret_data:type_name -> provider.v1.PushSecretData
-	39, // 16: provider.v1.PushSecretRequest.secret_labels:type_name -> provider.v1.PushSecretRequest.SecretLabelsEntry
-	40, // 17: provider.v1.PushSecretRequest.secret_annotations:type_name -> provider.v1.PushSecretRequest.SecretAnnotationsEntry
-	24, // 18: provider.v1.PushSecretRequest.store:type_name -> provider.v1.StoreContext
-	1,  // 19: provider.v1.DeleteSecretRequest.provider_ref:type_name -> provider.v1.ProviderReference
-	14, // 20: provider.v1.DeleteSecretRequest.remote_ref:type_name -> provider.v1.PushSecretRemoteRef
-	24, // 21: provider.v1.DeleteSecretRequest.store:type_name -> provider.v1.StoreContext
-	1,  // 22: provider.v1.SecretExistsRequest.provider_ref:type_name -> provider.v1.ProviderReference
-	14, // 23: provider.v1.SecretExistsRequest.remote_ref:type_name -> provider.v1.PushSecretRemoteRef
-	24, // 24: provider.v1.SecretExistsRequest.store:type_name -> provider.v1.StoreContext
-	1,  // 25: provider.v1.ValidateRequest.provider_ref:type_name -> provider.v1.ProviderReference
-	24, // 26: provider.v1.ValidateRequest.store:type_name -> provider.v1.StoreContext
-	1,  // 27: provider.v1.CapabilitiesRequest.provider_ref:type_name -> provider.v1.ProviderReference
-	24, // 28: provider.v1.CapabilitiesRequest.store:type_name -> provider.v1.StoreContext
-	0,  // 29: provider.v1.CapabilitiesResponse.capabilities:type_name -> provider.v1.SecretStoreCapabilities
-	41, // 30: provider.v1.Error.details:type_name -> provider.v1.Error.DetailsEntry
-	43, // 31: provider.v1.Error.retry_delay:type_name -> google.protobuf.Duration
-	25, // 32: provider.v1.StoreContext.spec:type_name -> provider.v1.SecretStoreSpec
-	26, // 33: provider.v1.SecretStoreSpec.retry_settings:type_name -> provider.v1.RetrySettings
-	27, // 34: provider.v1.SecretStoreSpec.provider_config:type_name -> provider.v1.ProviderConfig
-	32, // 35: provider.v1.SecretStoreSpec.conditions:type_name -> provider.v1.StoreCondition
-	28, // 36: provider.v1.ProviderConfig.auth:type_name -> provider.v1.ProviderAuth
-	31, // 37: provider.v1.ProviderConfig.provider_ref:type_name -> provider.v1.StoreProviderRef
-	29, // 38: provider.v1.ProviderAuth.client_certificate:type_name -> provider.v1.ClientCertificate
-	30, // 39: provider.v1.ProviderAuth.service_account_ref:type_name -> provider.v1.ServiceAccountRef
-	33, // 40: provider.v1.StoreCondition.namespace_selector:type_name -> provider.v1.LabelSelector
-	42, // 41: provider.v1.LabelSelector.match_labels:type_name -> provider.v1.LabelSelector.MatchLabelsEntry
-	34, // 42: provider.v1.LabelSelector.match_expressions:type_name -> provider.v1.LabelSelectorRequirement
-	3,  // 43: provider.v1.SecretStoreProvider.GetSecret:input_type -> provider.v1.GetSecretRequest
-	5,  // 44: provider.v1.SecretStoreProvider.GetSecretMap:input_type -> provider.v1.GetSecretMapRequest
-	12, // 45: provider.v1.SecretStoreProvider.PushSecret:input_type -> provider.v1.PushSecretRequest
-	15, // 46: provider.v1.SecretStoreProvider.DeleteSecret:input_type -> provider.v1.DeleteSecretRequest
-	17, // 47: provider.v1.SecretStoreProvider.SecretExists:input_type -> provider.v1.SecretExistsRequest
-	9,  // 48: provider.v1.SecretStoreProvider.GetAllSecrets:input_type -> provider.v1.GetAllSecretsRequest
-	19, // 49: provider.v1.SecretStoreProvider.Validate:input_type -> provider.v1.ValidateRequest
-	21, // 50: provider.v1.SecretStoreProvider.Capabilities:input_type -> provider.v1.CapabilitiesRequest
-	4,  // 51: provider.v1.SecretStoreProvider.GetSecret:output_type -> provider.v1.GetSecretResponse
-	6,  // 52: provider.v1.SecretStoreProvider.GetSecretMap:output_type -> provider.v1.GetSecretMapResponse
-	13, // 53: provider.v1.SecretStoreProvider.PushSecret:output_type -> provider.v1.PushSecretResponse
-	16, // 54: provider.v1.SecretStoreProvider.DeleteSecret:output_type -> provider.v1.DeleteSecretResponse
-	18, // 55: provider.v1.SecretStoreProvider.SecretExists:output_type -> provider.v1.SecretExistsResponse
-	10, // 56: provider.v1.SecretStoreProvider.GetAllSecrets:output_type -> provider.v1.GetAllSecretsResponse
-	20, // 57: provider.v1.SecretStoreProvider.Validate:output_type -> provider.v1.ValidateResponse
-	22, // 58: provider.v1.SecretStoreProvider.Capabilities:output_type -> provider.v1.CapabilitiesResponse
-	51, // [51:59] is the sub-list for method output_type
-	43, // [43:51] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	2,  // 2: provider.v1.GetSecretMapRequest.remote_ref:type_name -> provider.v1.ExternalSecretDataRemoteRef
+	1,  // 3: provider.v1.GetSecretMapRequest.provider_ref:type_name -> provider.v1.ProviderReference
+	24, // 4: provider.v1.GetSecretMapResponse.secrets:type_name -> provider.v1.GetSecretMapResponse.SecretsEntry
+	7,  // 5: provider.v1.ExternalSecretFind.name:type_name -> provider.v1.FindName
+	25, // 6: provider.v1.ExternalSecretFind.tags:type_name -> provider.v1.ExternalSecretFind.TagsEntry
+	1,  // 7: provider.v1.GetAllSecretsRequest.provider_ref:type_name -> provider.v1.ProviderReference
+	8,  // 8: provider.v1.GetAllSecretsRequest.find:type_name -> provider.v1.ExternalSecretFind
+	26, // 9: provider.v1.GetAllSecretsResponse.secrets:type_name -> provider.v1.GetAllSecretsResponse.SecretsEntry
+	1,  // 10: provider.v1.PushSecretRequest.provider_ref:type_name -> provider.v1.ProviderReference
+	27, // 11: provider.v1.PushSecretRequest.secret_data:type_name -> provider.v1.PushSecretRequest.SecretDataEntry
+	11, // 12: provider.v1.PushSecretRequest.push_secret_data:type_name -> provider.v1.PushSecretData
+	28, // 13: provider.v1.PushSecretRequest.secret_labels:type_name -> provider.v1.PushSecretRequest.SecretLabelsEntry
+	29, // 14: provider.v1.PushSecretRequest.secret_annotations:type_name -> provider.v1.PushSecretRequest.SecretAnnotationsEntry
+	1,  // 15: provider.v1.DeleteSecretRequest.provider_ref:type_name -> provider.v1.ProviderReference
+	14, // 16: provider.v1.DeleteSecretRequest.remote_ref:type_name -> provider.v1.PushSecretRemoteRef
+	1,  // 17: provider.v1.SecretExistsRequest.provider_ref:type_name -> provider.v1.ProviderReference
+	14, // 18: provider.v1.SecretExistsRequest.remote_ref:type_name -> provider.v1.PushSecretRemoteRef
+	1,  // 19: provider.v1.ValidateRequest.provider_ref:type_name -> provider.v1.ProviderReference
+	1,  // 20: provider.v1.CapabilitiesRequest.provider_ref:type_name -> provider.v1.ProviderReference
+	0,  // 21: provider.v1.CapabilitiesResponse.capabilities:type_name -> provider.v1.SecretStoreCapabilities
+	30, // 22: provider.v1.Error.details:type_name -> provider.v1.Error.DetailsEntry
+	3,  // 23: provider.v1.SecretStoreProvider.GetSecret:input_type -> provider.v1.GetSecretRequest
+	5,  // 24: provider.v1.SecretStoreProvider.GetSecretMap:input_type -> provider.v1.GetSecretMapRequest
+	12, // 25: provider.v1.SecretStoreProvider.PushSecret:input_type -> provider.v1.PushSecretRequest
+	15, // 26: provider.v1.SecretStoreProvider.DeleteSecret:input_type -> provider.v1.DeleteSecretRequest
+	17, // 27: provider.v1.SecretStoreProvider.SecretExists:input_type -> provider.v1.SecretExistsRequest
+	9,  // 28: provider.v1.SecretStoreProvider.GetAllSecrets:input_type -> provider.v1.GetAllSecretsRequest
+	19, // 29: provider.v1.SecretStoreProvider.Validate:input_type -> provider.v1.ValidateRequest
+	21, // 30: provider.v1.SecretStoreProvider.Capabilities:input_type -> provider.v1.CapabilitiesRequest
+	4,  // 31: provider.v1.SecretStoreProvider.GetSecret:output_type -> provider.v1.GetSecretResponse
+	6,  // 32: provider.v1.SecretStoreProvider.GetSecretMap:output_type -> provider.v1.GetSecretMapResponse
+	13, // 33: provider.v1.SecretStoreProvider.PushSecret:output_type -> provider.v1.PushSecretResponse
+	16, // 34: provider.v1.SecretStoreProvider.DeleteSecret:output_type -> provider.v1.DeleteSecretResponse
+	18, // 35: provider.v1.SecretStoreProvider.SecretExists:output_type -> provider.v1.SecretExistsResponse
+	10, // 36: provider.v1.SecretStoreProvider.GetAllSecrets:output_type -> provider.v1.GetAllSecretsResponse
+	20, // 37: provider.v1.SecretStoreProvider.Validate:output_type -> provider.v1.ValidateResponse
+	22, // 38: provider.v1.SecretStoreProvider.Capabilities:output_type -> provider.v1.CapabilitiesResponse
+	31, // [31:39] is the sub-list for method output_type
+	23, // [23:31] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_provider_v1_secretstore_proto_init() }
@@ -2644,14 +1613,13 @@ func file_provider_v1_secretstore_proto_init() {
 	if File_provider_v1_secretstore_proto != nil {
 		return
 	}
-	file_provider_v1_secretstore_proto_msgTypes[25].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_provider_v1_secretstore_proto_rawDesc), len(file_provider_v1_secretstore_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   42,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

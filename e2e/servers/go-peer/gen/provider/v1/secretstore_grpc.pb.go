@@ -4,12 +4,6 @@
 // - protoc             (unknown)
 // source: provider/v1/secretstore.proto
 
-// The contract between a core (which knows ExternalSecrets and Secrets) and a provider (which knows one kind of backend).
-//
-// Fields and messages numbered below 100 are the baseline that every peer speaks, in Go or any other language. Numbers from
-// 100 up are extensions: a peer that does not know them ignores them, and nothing may depend on them to work correctly.
-// The numbered promises are in docs/contract.md.
-
 package providerv1
 
 import (
@@ -38,24 +32,14 @@ const (
 // SecretStoreProviderClient is the client API for SecretStoreProvider service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
-//
-// SecretStoreProvider reads and writes the secrets of one backend for many stores.
 type SecretStoreProviderClient interface {
-	// GetSecret reads one value: a whole secret, or one property of it.
 	GetSecret(ctx context.Context, in *GetSecretRequest, opts ...grpc.CallOption) (*GetSecretResponse, error)
-	// GetSecretMap reads one secret as a map of names to values.
 	GetSecretMap(ctx context.Context, in *GetSecretMapRequest, opts ...grpc.CallOption) (*GetSecretMapResponse, error)
-	// PushSecret writes one value, or a whole Secret, to the backend.
 	PushSecret(ctx context.Context, in *PushSecretRequest, opts ...grpc.CallOption) (*PushSecretResponse, error)
-	// DeleteSecret removes what PushSecret wrote. Removing what is not there is a success.
 	DeleteSecret(ctx context.Context, in *DeleteSecretRequest, opts ...grpc.CallOption) (*DeleteSecretResponse, error)
-	// SecretExists tells whether the backend has the secret. Absence is an answer, not an error.
 	SecretExists(ctx context.Context, in *SecretExistsRequest, opts ...grpc.CallOption) (*SecretExistsResponse, error)
-	// GetAllSecrets finds secrets by name, tags or place. Finding none is an empty answer, not an error.
 	GetAllSecrets(ctx context.Context, in *GetAllSecretsRequest, opts ...grpc.CallOption) (*GetAllSecretsResponse, error)
-	// Validate tells whether the configuration object can be used.
 	Validate(ctx context.Context, in *ValidateRequest, opts ...grpc.CallOption) (*ValidateResponse, error)
-	// Capabilities tells what a kind can do. It is decided by the reference's api_version and kind alone: no I/O.
 	Capabilities(ctx context.Context, in *CapabilitiesRequest, opts ...grpc.CallOption) (*CapabilitiesResponse, error)
 }
 
@@ -150,24 +134,14 @@ func (c *secretStoreProviderClient) Capabilities(ctx context.Context, in *Capabi
 // SecretStoreProviderServer is the server API for SecretStoreProvider service.
 // All implementations must embed UnimplementedSecretStoreProviderServer
 // for forward compatibility.
-//
-// SecretStoreProvider reads and writes the secrets of one backend for many stores.
 type SecretStoreProviderServer interface {
-	// GetSecret reads one value: a whole secret, or one property of it.
 	GetSecret(context.Context, *GetSecretRequest) (*GetSecretResponse, error)
-	// GetSecretMap reads one secret as a map of names to values.
 	GetSecretMap(context.Context, *GetSecretMapRequest) (*GetSecretMapResponse, error)
-	// PushSecret writes one value, or a whole Secret, to the backend.
 	PushSecret(context.Context, *PushSecretRequest) (*PushSecretResponse, error)
-	// DeleteSecret removes what PushSecret wrote. Removing what is not there is a success.
 	DeleteSecret(context.Context, *DeleteSecretRequest) (*DeleteSecretResponse, error)
-	// SecretExists tells whether the backend has the secret. Absence is an answer, not an error.
 	SecretExists(context.Context, *SecretExistsRequest) (*SecretExistsResponse, error)
-	// GetAllSecrets finds secrets by name, tags or place. Finding none is an empty answer, not an error.
 	GetAllSecrets(context.Context, *GetAllSecretsRequest) (*GetAllSecretsResponse, error)
-	// Validate tells whether the configuration object can be used.
 	Validate(context.Context, *ValidateRequest) (*ValidateResponse, error)
-	// Capabilities tells what a kind can do. It is decided by the reference's api_version and kind alone: no I/O.
 	Capabilities(context.Context, *CapabilitiesRequest) (*CapabilitiesResponse, error)
 	mustEmbedUnimplementedSecretStoreProviderServer()
 }
