@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import statistics
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -37,7 +39,7 @@ class Backend:
     keys: list[str]
     """At least 1 000, each a JSON object with members p0 … p9."""
     find: pb.ExternalSecretFind
-    """Finds `FOUND` secrets."""
+    """Finds `FOUND` secrets, named many…"""
     direct: Callable[[str], object]
     """One read past the provider, as its client library does it."""
     environ: dict[str, str] = field(default_factory=dict)
@@ -169,37 +171,147 @@ def vault() -> Iterator[Backend]:
         path = server.enable_auth("approle")
         server("POST", f"/auth/{path}/role/bench", {"token_policies": [policy], "token_ttl": "1h"})
         role = server("GET", f"/auth/{path}/role/bench/role-id")["data"]["role_id"]
-        secret = server("POST", f"/auth/{path}/role/bench/secret-id", {})["data"]["secret_id"]
+        secret_id = server("POST", f"/auth/{path}/role/bench/secret-id", {})["data"]["secret_id"]
         login = {"appRole": {"path": path, "roleId": role, "secretRef": {"name": "approle", "key": "secret"}}}
-        store = "provider.secretstore.external-secrets.io/v2alpha1"
         token = server.create_token(policies=[policy])
         direct = JsonClient(f"{server.address}/v1", headers={"X-Vault-Token": token})
         yield Backend(
             name="vault",
             module="provider_vault",
             manifests=[
-                {
-                    "apiVersion": "v1",
-                    "kind": "Secret",
-                    "metadata": {"name": "approle", "namespace": NAMESPACE},
-                    "stringData": {"secret": secret},
-                },
-                {
-                    "apiVersion": store,
-                    "kind": "Vault",
-                    "metadata": {"name": "main", "namespace": NAMESPACE},
-                    "spec": {"server": server.address, "path": mount, "auth": login},
-                },
+                secret("approle", {"secret": secret_id}),
+                config("Vault", {"server": server.address, "path": mount, "auth": login}),
             ],
-            ref=pb.ProviderReference(
-                api_version=store,
-                kind="Vault",
-                name="main",
-                namespace=NAMESPACE,
-                store_ref_kind="SecretStore",
-            ),
+            ref=reference("Vault"),
             keys=[f"one/{number}" for number in range(1010)],
             find=pb.ExternalSecretFind(path="many", name=pb.FindName(regexp=".*")),
             direct=lambda key: direct("GET", f"/{mount}/data/{key}"),
         )
         direct.close()
+
+
+STORES = "provider.secretstore.external-secrets.io/v2alpha1"
+
+
+def secret(name: str, data: dict[str, str]) -> dict[str, Any]:
+    """A Secret's manifest."""
+    meta = {"name": name, "namespace": NAMESPACE}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": data}
+
+
+def config(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """A configuration object's manifest."""
+    meta = {"name": "main", "namespace": NAMESPACE}
+    return {"apiVersion": STORES, "kind": kind, "metadata": meta, "spec": spec}
+
+
+def reference(kind: str) -> pb.ProviderReference:
+    """What a core sends for `config`."""
+    return pb.ProviderReference(
+        api_version=STORES, kind=kind, name="main", namespace=NAMESPACE, store_ref_kind="SecretStore"
+    )
+
+
+@contextmanager
+def aws() -> Iterator[Backend]:
+    """moto's Secrets Manager, with static keys and a chain of two roles."""
+    import botocore.session
+    from eso_e2e.moto import MotoServer
+
+    with MotoServer() as server:
+        moto = botocore.session.Session().create_client(
+            "secretsmanager",
+            region_name="eu-central-1",
+            endpoint_url=server.url,
+            aws_access_key_id="AKIAIOSFODNN7EXAMPLE",
+            aws_secret_access_key="example",
+        )
+        for number in range(1010):
+            moto.create_secret(Name=f"one/{number}", SecretString=json.dumps(members(number)))
+        for number in range(FOUND):
+            moto.create_secret(Name=f"many/{number}", SecretString=str(number))
+        keys = {
+            "accessKeyIDSecretRef": {"name": "aws", "key": "id"},
+            "secretAccessKeySecretRef": {"name": "aws", "key": "secret"},
+        }
+        spec = {
+            "region": "eu-central-1",
+            "auth": {"secretRef": keys},
+            "additionalRoles": ["arn:aws:iam::123456789012:role/hop"],
+            "role": "arn:aws:iam::123456789012:role/reader",
+        }
+        yield Backend(
+            name="aws",
+            module="provider_aws",
+            manifests=[
+                secret("aws", {"id": "AKIAIOSFODNN7EXAMPLE", "secret": "example"}),
+                config("AWSSecretManager", spec),
+            ],
+            ref=reference("AWSSecretManager"),
+            keys=[f"one/{number}" for number in range(1010)],
+            find=pb.ExternalSecretFind(path="many/", name=pb.FindName(regexp="^many/")),
+            direct=lambda key: moto.get_secret_value(SecretId=key),
+            environ={f"AWS_{service}_ENDPOINT": server.url for service in ("SECRETSMANAGER", "STS")},
+        )
+
+
+@contextmanager
+def gcp() -> Iterator[Backend]:
+    """A server of Google's published Secret Manager messages, and Google's token service behind a proxy."""
+    from eso_e2e.faultproxy import FaultProxy
+    from eso_e2e.gcp import SecretManagerServer
+    from eso_e2e.gcp_tokens import GoogleTokens
+    from eso_e2e.pki import CertificateAuthority
+    from google.cloud import secretmanager_v1 as sm
+
+    with tempfile.TemporaryDirectory() as folder:
+        authority = CertificateAuthority(Path(folder))
+        tokens = GoogleTokens()
+
+        def accepts(token: str) -> bool:
+            return token == "direct" or tokens.accepts(token)
+
+        with SecretManagerServer(authority.issue("secretmanager"), accepts=accepts) as server:
+            proxy = FaultProxy(authority=authority)
+            tokens.behind(proxy)
+            for number in range(1010):
+                server.put(f"one-{number}", json.dumps(members(number)).encode())
+            for number in range(FOUND):
+                server.put(f"many-{number}", str(number).encode())
+            email = "reader@acme.iam.gserviceaccount.com"
+            ref = {"secretAccessKeySecretRef": {"name": "gcp", "key": "key.json"}}
+            roots = grpc.ssl_channel_credentials(authority.ca_file.read_bytes())
+            direct = grpc.secure_channel(server.address, roots)
+            access = direct.unary_unary(
+                "/google.cloud.secretmanager.v1.SecretManagerService/AccessSecretVersion",
+                request_serializer=sm.AccessSecretVersionRequest.serialize,
+                response_deserializer=sm.AccessSecretVersionResponse.deserialize,
+            )
+            bearer = (("authorization", "Bearer direct"),)
+            yield Backend(
+                name="gcp",
+                module="provider_gcp",
+                manifests=[
+                    secret("gcp", {"key.json": tokens.service_account_key(email)}),
+                    config("GCPSecretManager", {"projectID": "acme", "auth": {"secretRef": ref}}),
+                ],
+                ref=reference("GCPSecretManager"),
+                keys=[f"one-{number}" for number in range(1010)],
+                find=pb.ExternalSecretFind(name=pb.FindName(regexp="^many-")),
+                direct=lambda key: access(
+                    sm.AccessSecretVersionRequest(name=f"projects/acme/secrets/{key}/versions/latest"),
+                    metadata=bearer,
+                    timeout=10,
+                ),
+                environ={
+                    "GCP_SECRET_MANAGER_ENDPOINT": server.address,
+                    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(authority.ca_file),
+                    "REQUESTS_CA_BUNDLE": str(authority.ca_file),
+                    "HTTPS_PROXY": proxy.url,
+                    "HTTP_PROXY": proxy.url,
+                    "NO_PROXY": "localhost,127.0.0.1",
+                },
+            )
+            direct.close()
+            proxy.close()
+        tokens.close()

@@ -159,13 +159,15 @@ def backend_calls(bench: Bench) -> list[Result]:
 # What the Go providers cost at the same: one client, and so one login or one AssumeRole per hop, for every call.
 AIMS = {
     "vault": {"Login": 1, "LookupSelf": 0},
+    "aws": {"AssumeRole": 2},
+    "gcp": {},
 }
 
 
 def real_backends(bench: Bench) -> list[Result]:
     """The providers in front of their backends."""
     results = []
-    for name, start in (("vault", backends.vault),):
+    for name, start in (("vault", backends.vault), ("aws", backends.aws), ("gcp", backends.gcp)):
         progress(f"{name}: seeding")
         with start() as backend:
             for what, value, unit in backends.measure(backend, bench.folder, bench.tls):

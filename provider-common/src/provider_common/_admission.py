@@ -2,7 +2,9 @@
 
 Threads can't be interrupted, so a backend that hangs keeps the threads it was given. The rule that keeps the rest of the
 server alive: a store may hold at most as many slots as are still free. The first store that hangs gets half of the
-threads, the next a quarter, and there is always one left for a store that answers. No grpc here.
+slots, the next a quarter, and so on: with the default of 120 slots it takes seven stores that hang at once to take them
+all. Then every further call that needs a backend is refused, and told when to come back, until the first of them gives up;
+cached reads, health and Capabilities need no slot. No grpc here.
 """
 
 from __future__ import annotations

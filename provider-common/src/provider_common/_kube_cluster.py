@@ -6,7 +6,6 @@ by one, by name: they are never listed, watched or kept.
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import re
 import time
@@ -137,10 +136,9 @@ class ClusterReader:
             answer = self._api.request_token(
                 namespace, name, audiences=audiences, seconds=expiration_seconds, timeout=self._limit()
             )
-            value, expires = str(answer["status"]["token"]), str(answer["status"]["expirationTimestamp"])
-            return IssuedToken(
-                value, issued_at=now, expires_at=dt.datetime.fromisoformat(expires).timestamp()
-            )
+            # The lifetime that was granted, counted by our own clock: the server's may be far from it.
+            life = int(answer["spec"]["expirationSeconds"])
+            return IssuedToken(str(answer["status"]["token"]), issued_at=now, expires_at=now + life)
         except RefusedError as error:
             if error.status == 404:
                 failure = missing
