@@ -243,6 +243,17 @@ def test_a_version_that_cannot_be_is_refused_before_google_is_asked(cloud: Cloud
     assert cloud.google.calls == []
 
 
+def test_an_answer_without_a_value_is_an_error_and_not_an_empty_value(cloud: Cloud) -> None:
+    cloud.google.put("db", b"s3cret")
+    cloud.google.muted.add("db")
+    store = cloud.store()
+
+    with cloud.harness.fails() as failure:
+        cloud.harness.get_secret(store, "db")
+
+    assert failure.code is StatusCode.FAILED_PRECONDITION
+
+
 def test_the_alias_reads_the_same(cloud: Cloud) -> None:
     cloud.google.put("db", b"s3cret")
     spec = cloud.spec()

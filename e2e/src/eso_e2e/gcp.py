@@ -89,6 +89,8 @@ class SecretManagerServer:
         self.page = page
         self.calls: list[tuple[str, str]] = []
         """Method and resource of every call that came, in order."""
+        self.muted: set[str] = set()
+        """Keys whose versions are answered without their payload."""
         self.quota_projects: list[str] = []
         self.peers: set[str] = set()
         """Connections from which calls came."""
@@ -132,6 +134,7 @@ class SecretManagerServer:
             self._rules.clear()
             self.calls.clear()
             self.denied.clear()
+            self.muted.clear()
             self.quota_projects.clear()
             self.peers.clear()
 
@@ -410,7 +413,8 @@ class SecretManagerServer:
         if version.state != "ENABLED":
             text = f"Secret Version [{name}] is in {version.state} state."
             _abort(context, grpc.StatusCode.FAILED_PRECONDITION, text)
-        return sm.AccessSecretVersionResponse(name=name, payload={"data": version.payload})
+        payload = None if key in self.muted else sm.SecretPayload(data=version.payload)
+        return sm.AccessSecretVersionResponse(name=name, payload=payload)
 
     def _list_versions(
         self, request: sm.ListSecretVersionsRequest, context: grpc.ServicerContext

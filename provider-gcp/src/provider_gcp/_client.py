@@ -20,6 +20,7 @@ from provider_common import (
     DeadlineError,
     InvalidRequestError,
     NoSecretError,
+    PermanentError,
     ProviderError,
     TemporaryError,
     remaining,
@@ -127,6 +128,8 @@ class SecretManager:
             version=version,
             retries=READ_RETRIES,
         )
+        if "payload" not in answer:
+            raise PermanentError(f"Google answers without a value for secret {key!r}")
         return bytes(answer.payload.data)
 
     def access_enabled(self, key: str) -> bytes:
