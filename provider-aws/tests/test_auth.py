@@ -323,6 +323,15 @@ def test_a_referent_store_is_valid_before_its_caller_is_known(bench: Bench) -> N
     assert bench.proxy.requests == []
 
 
+def test_a_session_for_a_caller_who_is_not_known_is_not_asked_for(bench: Bench) -> None:
+    """A trust policy that looks at the tag would refuse it, and the store would be called broken."""
+    handle = cluster(bench, "", role=ROLE, sessionTagsPolicy="Simple")
+    answer = bench.harness.validate(handle)
+
+    assert answer.valid
+    assert bench.proxy.requests == []
+
+
 def test_a_session_that_ended_early_is_replaced_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """An administrator may revoke sessions; a new one is asked for, and the call made again."""
     monkeypatch.setattr("provider_aws._sessions.REFUSED_FOR", 0.0)

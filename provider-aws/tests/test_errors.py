@@ -175,6 +175,17 @@ def test_a_list_that_breaks_off_is_not_an_empty_one(bench: Bench, operation: str
 
 
 @pytest.mark.real
+@pytest.mark.parametrize("kind", ["AWSSecretManager", "AWSParameterStore"])
+def test_no_retries_are_one_try(bench: Bench, kind: str) -> None:
+    """In Go, 0 is no limit."""
+    bench.proxy.inject(Answer(503))
+    with bench.harness.fails():
+        bench.harness.get_secret(bench.store(kind, retries=0), "/db")
+
+    assert len(bench.proxy.requests) == 1
+
+
+@pytest.mark.real
 def test_without_retry_settings_a_throttle_is_waited_for(bench: Bench) -> None:
     """Twice, as AWS's own clients do."""
     bench.aws("secretsmanager").create_secret(Name="db", SecretString="x")

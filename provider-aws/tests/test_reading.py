@@ -20,6 +20,16 @@ def test_the_example_of_the_design_works_verbatim(bench: Bench) -> None:
     assert bench.harness.get_secret(bench.store(role=ROLE), "db") == b"s3cret"
 
 
+@pytest.mark.parametrize("kind", ["SecretsManager", "ParameterStore"])
+def test_manifests_of_the_go_provider_are_served(bench: Bench, kind: str) -> None:
+    bench.aws("secretsmanager").create_secret(Name="/db", SecretString="s3cret")
+    bench.aws("ssm").put_parameter(Name="/db", Value="s3cret", Type="String")
+    store = bench.store(kind)
+
+    assert store.api_version == "provider.external-secrets.io/v2alpha1"
+    assert bench.harness.get_secret(store, "/db") == b"s3cret"
+
+
 def test_a_text_comes_as_text_and_bytes_as_bytes(bench: Bench) -> None:
     client = bench.aws("secretsmanager")
     client.create_secret(Name="text", SecretString="grün")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from provider_common import Context
+from provider_common import Context, UnknownNamespaceError
 
 from provider_aws._chain import Chain, Hop
 from provider_aws._client import Client
@@ -35,10 +35,15 @@ def session_tags(ctx: Context[Any], spec: AwsStoreSpec) -> tuple[tuple[str, str]
     """The tags of the session of `spec.role`, sorted by key.
 
     The store's name and kind are those of the store that the user pointed at. A core that does not send the store leaves
-    only its kind; then the configuration object's name stands for the store's.
+    only its kind; then the configuration object's name stands for the store's. Raises UnknownNamespaceError when a tag is to
+    name a caller who is not known.
     """
     if not spec.tags_depend_on_caller:
         return tuple((tag.key, tag.value) for tag in spec.session_tags)
+    if not ctx.source_namespace:
+        raise UnknownNamespaceError(
+            "spec.sessionTagsPolicy: the session is tagged with the caller's namespace, and no caller is known yet"
+        )
     built_in = {
         "esoNamespace": ctx.source_namespace,
         "esoStoreName": ctx.store.name if ctx.store is not None else ctx.name,
