@@ -24,7 +24,7 @@ def main(out: Path) -> int:
         f"--pyi_out={out}",
         *(f"provider_proto/{source}" for source in SOURCES),
     ]
-    if protoc.main(arguments) != 0:  # type: ignore[no-untyped-call]
+    if protoc.main(arguments) != 0:
         return 1
     for source in SOURCES:
         for folder in (out / "provider_proto" / source.parent, out / "provider_proto" / source.parent.parent):

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from provider_common._manifest_data import account_info, config_map_data, secret_data
-from provider_common.manifests import SUFFIXES, Manifest, ManifestError, read_manifests
 from provider_common.kube import KubeObject, ServiceAccountInfo
+from provider_common.manifests import SUFFIXES, Manifest, ManifestError, read_manifests
 
 _log = logging.getLogger(__name__)
 
