@@ -230,6 +230,26 @@ def test_a_go_core_gets_what_each_kind_of_store_has(
     assert {done[name]["code"] for name in ("absent", "absent-map", "deleted")} == {absent}
 
 
+def test_the_metadata_of_a_push_is_taken_in_the_form_of_the_go_backends(
+    ours: RunningProvider, certs: GoCerts, go_peer: GoPeer
+) -> None:
+    """PushSecretMetadata goes through the core as it was written. The Fake has nothing to set: an empty spec is fine, and an
+    option is named rather than ignored."""
+    script = Script(ROWS[0])
+    for name, spec in (("nothing", {}), ("option", {"mergePolicy": "Replace"})):
+        metadata = {
+            "apiVersion": "kubernetes.external-secrets.io/v1alpha1",
+            "kind": "PushSecretMetadata",
+            "spec": spec,
+        }
+        script.push(name, "with-metadata", "user")
+        script.steps[-1]["request"]["pushSecretData"]["metadata"] = encoded(json.dumps(metadata))
+    script.add("clean", "DeleteSecret", remoteRef={"remoteKey": "with-metadata"})
+    done = script.run(go_peer, ours.address, certs)
+    assert [done[name]["code"] for name in ("nothing", "option", "clean")] == ["OK", "InvalidArgument", "OK"]
+    assert "mergePolicy" in done["option"]["message"]
+
+
 @pytest.mark.parametrize("side", ["ours", "go"])
 @pytest.mark.parametrize(
     "row", [row for row in ROWS if row.capabilities is not None], ids=lambda row: f"{row.dialect}-{row.name}"
