@@ -100,16 +100,23 @@ class RunningProvider:
 
 @contextmanager
 def our_provider(
-    manifests: Path, tls_dir: Path, log: Path, *, command: Sequence[str] = ("-m", "provider_contrib")
+    manifests: Path | None,
+    tls_dir: Path,
+    log: Path,
+    *,
+    kubeconfig: Path | None = None,
+    command: Sequence[str] = ("-m", "provider_contrib"),
 ) -> Iterator[RunningProvider]:
-    """A provider of ours, started as a Go provider is: flags and no command, the certificates by environment."""
+    """A provider of ours, started as a Go provider is: flags and no command, the certificates by environment. It reads the folder
+    `manifests`, or the cluster of `kubeconfig`.
+    """
     port, http_port = free_port(), free_port()
     environment = {
         "TLS_CERT_DIR": str(tls_dir),
         "TLS_CA_CERT_FILE": "ca.crt",
         "TLS_CERT_FILE": "tls.crt",
         "TLS_KEY_FILE": "tls.key",
-        "ESO_PROVIDER_MANIFESTS": str(manifests),
+        **({"ESO_PROVIDER_MANIFESTS": str(manifests)} if manifests else {"KUBECONFIG": str(kubeconfig)}),
         "ESO_PROVIDER_HOST": "127.0.0.1",
         "ESO_PROVIDER_HTTP_HOST": "127.0.0.1",
         "ESO_PROVIDER_HTTP_PORT": str(http_port),
