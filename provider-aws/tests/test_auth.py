@@ -5,6 +5,7 @@ from __future__ import annotations
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -195,6 +196,27 @@ def test_the_pods_own_credentials_serve_where_the_spec_names_none(
     read(bench, bench.harness.add_store(NAMESPACE, {"region": REGION}, kind="AWSSecretManager"))
 
     assert signed_by(bench, "GetSecretValue") == "AKIAPOD"
+
+
+def test_the_pods_own_web_identity_is_found(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What EKS puts into a pod whose ServiceAccount has a role."""
+    (tmp_path / "token").write_text("the-pods-own-token")
+    for name, value in {
+        "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"),
+        "AWS_ROLE_ARN": ROLE,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ENDPOINT_URL_STS": bench.proxy.url,
+    }.items():
+        monkeypatch.setenv(name, value)
+    store = bench.harness.add_store(NAMESPACE, {"region": REGION}, kind="AWSSecretManager")
+    read(bench, store)
+    bench.harness.exists(store, "db")
+
+    (call,) = sts_calls(bench)
+    assert (call["Action"], call["WebIdentityToken"]) == ("AssumeRoleWithWebIdentity", "the-pods-own-token")
 
 
 def test_without_any_credentials_the_message_says_where_to_put_them(bench: Bench) -> None:

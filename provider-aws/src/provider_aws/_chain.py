@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import botocore.config
 import botocore.exceptions
 import botocore.session
 from provider_common import Context, CredentialsError, DeadlineError, ProviderError, TemporaryError, remaining
@@ -137,6 +138,10 @@ class PodCredentials:
 
     def __init__(self) -> None:
         self._session = botocore.session.Session()
+        # For the calls of STS that the chain makes by itself where the pod has a web identity.
+        self._session.set_default_client_config(
+            botocore.config.Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
+        )
         self._lock = threading.Lock()
         self._found: Any = None
 
