@@ -198,12 +198,15 @@ def test_without_retry_settings_a_throttle_is_waited_for(bench: Bench) -> None:
 
 @pytest.mark.real
 def test_a_hanging_aws_ends_with_the_callers_time(bench: Bench) -> None:
-    """And no thread waits for long after that."""
-    bench.proxy.inject(BlackHole())
+    """Either our own wait ends first, and leaves no time for another try, or the caller's. No store is kept busy by it."""
+    bench.aws("secretsmanager").create_secret(Name="other", SecretString="x")
+    bench.proxy.inject(BlackHole(), body='"db"')
+    store = bench.store(retries=None)
     with bench.harness.fails() as failure:
-        bench.harness.get_secret(bench.store(retries=None), "db", timeout=2)
+        bench.harness.get_secret(store, "db", timeout=2)
 
-    assert failure.code == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert failure.code in {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE}
+    assert bench.harness.get_secret(store, "other") == b"x"
 
 
 @pytest.mark.real

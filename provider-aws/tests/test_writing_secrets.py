@@ -122,7 +122,7 @@ def test_a_property_is_merged_and_the_rest_stays_byte_for_byte(bench: Bench) -> 
     bench.harness.push(store, "doc", {"p": b"new"}, secret_key="p", property="b")
     bench.harness.push(store, "doc", {"p": b"y"}, secret_key="p", property="c.d")
 
-    assert content(bench, "doc") == b'{ "a":  1.50, "b": "new","c":{"d":"y"}}'
+    assert content(bench, "doc") == b'{ "a":  1.50, "b": "new" ,"c":{"d":"y"}}'
 
 
 def test_a_property_makes_a_new_document(bench: Bench) -> None:
