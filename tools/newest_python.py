@@ -60,7 +60,7 @@ def _candidates(version: str) -> list[str]:
 def _test(version: str, interpreter: str) -> int:
     env = ROOT / f".venv-{version}"
     python = str(env / "bin" / "python")
-    members = ("proto", "provider-common", "provider-password", "provider-contrib", "e2e")
+    members = ("proto", "provider-common", "provider-password", "provider-contrib", "conformance", "e2e")
     steps = [
         [UV, "venv", "--quiet", "--allow-existing", "--python", interpreter, str(env)],
         [UV, "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", "requirements.lock"],
