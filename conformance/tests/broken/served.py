@@ -50,6 +50,8 @@ class Served:
     }
     THREADS: ClassVar[int] = 96
     GRACE: ClassVar[float] = 10.0
+    DEMANDS: ClassVar[bool] = True
+    """Whether a client has to show a certificate."""
 
     def __init__(self, right: Right, folder: Path) -> None:
         """`folder` has ca.crt, tls.crt and tls.key."""
@@ -135,15 +137,18 @@ class Served:
     def credentials(self) -> grpc.ServerCredentials:
         """Mutual TLS that looks at the files at each handshake."""
         return grpc.dynamic_ssl_server_credentials(
-            self._material(), self._material, require_client_authentication=True
+            self._configuration(self.read_files()), self._changed, require_client_authentication=self.DEMANDS
         )
 
-    def _material(self) -> Any:
+    def _changed(self) -> Any:
+        """New material; None when there is none, as gRPC crashes when it is replaced while handshakes are under way."""
         files = self.read_files()
-        if files is not None:
-            self._good = files
-        assert self._good is not None
-        ca, cert, key = self._good
+        return None if files is None or files == self._good else self._configuration(files)
+
+    def _configuration(self, files: tuple[bytes, bytes, bytes] | None) -> Any:
+        assert files is not None
+        self._good = files
+        ca, cert, key = files
         return grpc.ssl_server_certificate_configuration([(key, cert)], root_certificates=ca)
 
     def read_files(self) -> tuple[bytes, bytes, bytes] | None:
