@@ -178,11 +178,11 @@ class Context(Generic[SpecT]):
     def source_namespace(self) -> str:
         """The namespace on whose behalf the core asks.
 
-        Raises RuntimeError in a store whose class does not say `depends_on_caller = True`: such a store is shared by
+        Raises RuntimeError in a store whose class does not say `depends_on_caller` of its spec: such a store is shared by
         callers of several namespaces. May be empty while a store is validated.
         """
         if self.caller == NOT_FOR_YOU:
-            raise RuntimeError("source_namespace is only for kinds that declare depends_on_caller = True")
+            raise RuntimeError("source_namespace is only for stores whose class says depends_on_caller of their spec")
         return self.caller
 
     @property
