@@ -182,7 +182,9 @@ class Context(Generic[SpecT]):
         callers of several namespaces. May be empty while a store is validated.
         """
         if self.caller == NOT_FOR_YOU:
-            raise RuntimeError("source_namespace is only for stores whose class says depends_on_caller of their spec")
+            raise RuntimeError(
+                "source_namespace is only for stores whose class says depends_on_caller of their spec"
+            )
         return self.caller
 
     @property
