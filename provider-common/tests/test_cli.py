@@ -163,6 +163,13 @@ def test_plaintext_is_possible_only_when_asked_for_and_is_logged_loudly(script, 
     assert [line["level"] for line in lines if "TLS is off" in line["msg"]] == ["warning"]
 
 
+def test_a_folder_that_is_not_there_is_named(script, tmp_path) -> None:
+    """A provider that serves nothing because of a typing error would look well."""
+    done = run(script, "serve", "--manifests", str(tmp_path / "none"))
+    assert done.returncode == 1
+    assert str(tmp_path / "none") in done.stderr
+
+
 def test_flags_win_over_the_environment() -> None:
     parser = cli._parser("p", {})
     environ = {"ESO_PROVIDER_PORT": "1", "TLS_CERT_DIR": "/a"}

@@ -321,6 +321,8 @@ def _reader(arguments: argparse.Namespace) -> KubeReader:
     if arguments.manifests is not None:
         from provider_common._kube_folder import FolderReader
 
+        if not Path(arguments.manifests).is_dir():
+            raise ValueError(f"--manifests {arguments.manifests}: there is no such folder")
         return FolderReader(Path(arguments.manifests), timeout=remaining)
     # The client is heavy, and only this branch needs it.
     from provider_common._kube_cluster import ClusterReader
