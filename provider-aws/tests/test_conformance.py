@@ -10,6 +10,7 @@ import yaml
 from eso_e2e.faultproxy import FaultProxy
 from eso_e2e.faults import Answer, BlackHole
 from eso_e2e.moto import MotoApi
+from eso_e2e.served import Served
 from provider_conformance.suite import EveryConformance
 from provider_conformance.target import (
     Existing,
@@ -23,7 +24,6 @@ from provider_conformance.target import (
 )
 
 from .bench import ENDPOINTS, plain_client
-from .served import Served
 
 pytestmark = pytest.mark.real
 
@@ -135,7 +135,9 @@ def served(tmp_path_factory: pytest.TempPathFactory, moto: MotoApi, proxy: Fault
     (folder / "manifests").mkdir()
     (folder / "manifests" / "all.yaml").write_text(yaml.safe_dump_all(manifests()))
     environment = dict.fromkeys(ENDPOINTS, proxy.url)
-    running = Served(folder, folder / "manifests", {**environment, "AWS_EC2_METADATA_DISABLED": "true"})
+    running = Served(
+        "provider_aws", folder, folder / "manifests", {**environment, "AWS_EC2_METADATA_DISABLED": "true"}
+    )
     running.start()
     yield running
     assert running.stop() == 0

@@ -13,6 +13,7 @@ from eso_e2e.faultproxy import FaultProxy
 from eso_e2e.gcp import SecretManagerServer
 from eso_e2e.gcp_tokens import GoogleTokens
 from eso_e2e.pki import CertificateAuthority
+from eso_e2e.served import Served
 from grpc import StatusCode
 from provider_conformance.suite import EveryConformance
 from provider_conformance.target import (
@@ -25,8 +26,6 @@ from provider_conformance.target import (
     StoreTarget,
     Target,
 )
-
-from .served import Served
 
 STORES = "provider.secretstore.external-secrets.io/v2alpha1"
 GENERATORS = "provider.generator.external-secrets.io/v2alpha1"
@@ -151,7 +150,7 @@ def served(
         "HTTPS_PROXY": proxy.url,
         "NO_PROXY": "localhost,127.0.0.1",
     }
-    running = Served(folder, folder / "manifests", environment)
+    running = Served("provider_gcp", folder, folder / "manifests", environment)
     running.start()
     yield running
     assert running.stop() == 0

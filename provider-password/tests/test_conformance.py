@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
+from eso_e2e.served import Served
 from provider_conformance.suite import GeneratorConformance
 from provider_conformance.target import GeneratorTarget, Obj, Target
-
-from .served import Served
 
 GROUP = "provider.generator.external-secrets.io/v2alpha1"
 SEED = {"name": "seed", "key": "value"}
@@ -47,7 +46,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("password")
     (folder / "manifests").mkdir()
     (folder / "manifests" / "generators.yaml").write_text(yaml.safe_dump_all(manifests()))
-    running = Served(folder, folder / "manifests")
+    running = Served("provider_password", folder, folder / "manifests")
     running.start()
     yield running
     assert running.stop() == 0

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from eso_e2e.faultproxy import FaultProxy
 from eso_e2e.faults import Answer, BlackHole, too_many_requests
+from eso_e2e.served import Served
 from eso_e2e.vault import VaultApi
 from provider_conformance.suite import EveryConformance
 from provider_conformance.target import (
@@ -22,8 +23,6 @@ from provider_conformance.target import (
     StoreTarget,
     Target,
 )
-
-from .served import Served
 
 pytestmark = pytest.mark.real
 
@@ -145,7 +144,7 @@ def served(
     (folder / "manifests").mkdir()
     documents = manifests(proxy.url, vault_dev.root_token, mounts)
     (folder / "manifests" / "all.yaml").write_text(yaml.safe_dump_all(documents))
-    running = Served(folder, folder / "manifests")
+    running = Served("provider_vault", folder, folder / "manifests")
     running.start()
     yield running
     assert running.stop() == 0

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from eso_e2e.served import Served
 from provider_conformance.suite import EveryConformance
 from provider_conformance.target import (
     Existing,
@@ -18,8 +19,6 @@ from provider_conformance.target import (
     StoreTarget,
     Target,
 )
-
-from .served import Served
 
 STORES = "provider.secretstore.external-secrets.io/v2alpha1"
 GENERATORS = "provider.generator.external-secrets.io/v2alpha1"
@@ -66,7 +65,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     manifests = folder / "manifests"
     manifests.mkdir()
     (manifests / "fakes.yaml").write_text(yaml.safe_dump_all(MANIFESTS))
-    running = Served(folder, manifests)
+    running = Served("provider_contrib", folder, manifests)
     running.start()
     yield running
     assert running.stop() == 0

@@ -1,4 +1,7 @@
-"""The provider as its users run it: a process of its own, over a folder of manifests, with mutual TLS."""
+"""A provider as its users run it: a process of its own, over a folder of manifests, with mutual TLS.
+
+What a provider's own conformance test serves. Imports the SDK's certificates and the suite's target, so it is loaded only there.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,25 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from eso_e2e.process import wait_until
 from provider_common.testing import issue_certs
 from provider_conformance.target import Tls
 
+from eso_e2e.process import wait_until
+
 
 class Served:
-    """`provider-gcp serve`, with the start and stop that the conformance suite asks for."""
+    """`python -m MODULE serve`, with the start and stop that the conformance suite asks for."""
 
-    def __init__(self, folder: Path, manifests: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, module: str, folder: Path, manifests: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """`folder` takes certificates, log and ready file; `environment` comes on top of this process's own."""
+        self._module = module
         self.certs = issue_certs(folder / "certs", hosts=("localhost", "127.0.0.1"))
         self.port = self.http_port = 0
         self._folder = folder
         self._manifests = manifests
-        self._environment = {**os.environ, **environment}
+        self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -46,7 +54,14 @@ class Served:
         """Serve, and wait until it does."""
         ready = self._folder / "ready.json"
         ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "provider_gcp", "serve", "--manifests", self._manifests]
+        command: list[str | Path] = [
+            sys.executable,
+            "-m",
+            self._module,
+            "serve",
+            "--manifests",
+            self._manifests,
+        ]
         command += ["--tls-dir", self.certs.path, "--ready-file", ready, "--exit-with-parent"]
         command += ["--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--http-host", "127.0.0.1", "--http-port", str(self.http_port)]
