@@ -139,7 +139,9 @@ def test_a_name_given_twice_is_refused_at_start() -> None:
         Catalog(Reader, Writer)
 
 
-@pytest.mark.parametrize("thing", [object, KeySpec, "Reader", Reader.__new__], ids=repr)
+@pytest.mark.parametrize(
+    "thing", [object, KeySpec, "Reader", Reader.__new__], ids=["object", "spec", "text", "function"]
+)
 def test_what_is_no_kind_is_refused_at_start(thing: Any) -> None:
     with pytest.raises(TypeError, match=r"is neither|is not a class"):
         Catalog(thing)
