@@ -60,9 +60,12 @@ def run(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     _configure_logging(verbose=arguments.verbose)
     signal.signal(signal.SIGTERM, _terminated)
+    heard = threading.Event()
+    signal.signal(signal.SIGINT, lambda number, _frame: _interrupted(number, heard))
     try:
         return _dev(arguments) if arguments.command == "dev" else _sync(arguments)
     except KeyboardInterrupt:
+        heard.set()
         _say("interrupted: what was written is complete, the rest is as before")
         return 130
     except _UsageError as error:
@@ -76,6 +79,20 @@ class _UsageError(Exception):
 
 def _terminated(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
+
+
+def _interrupted(number: int, heard: threading.Event) -> None:
+    """Raise KeyboardInterrupt, and come back until it is `heard`: raised inside a callback of gRPC's, or while a module is
+    being imported by it, an exception ends there.
+    """
+
+    def again() -> None:
+        # Long enough for the children to be stopped in good order, which is done before it is heard.
+        if not heard.wait(8.0):
+            os.kill(os.getpid(), number)
+
+    threading.Thread(target=again, daemon=True).start()
+    raise KeyboardInterrupt
 
 
 def _say(text: str) -> None:
