@@ -122,7 +122,6 @@ KEPT = {
     "delete.missing",
     "exists.no",
     "validate.no-source",
-    "validate.referent",
     "capabilities.no-io",
     "generate.fresh",
     "generate.state",
