@@ -80,7 +80,14 @@ _SETTINGS = (
     ),
     _Setting("cert_file", "--cert-file", ("TLS_CERT_FILE",), str, "name of the certificate file", "NAME"),
     _Setting("key_file", "--key-file", ("TLS_KEY_FILE",), str, "name of the key file", "NAME"),
-    _Setting("threads", "--threads", ("ESO_PROVIDER_THREADS",), int, "threads that serve calls", "N"),
+    _Setting(
+        "threads",
+        "--threads",
+        ("ESO_PROVIDER_THREADS",),
+        int,
+        "threads for calls; up to as many again stand in for calls whose backend hangs",
+        "N",
+    ),
     _Setting(
         "max_queued",
         "--max-queued",

@@ -17,7 +17,7 @@
     │   └── UnsupportedError          UNIMPLEMENTED        this kind does not do that
     └── TemporaryError                UNAVAILABLE          the same call may work later
         ├── RateLimitedError          RESOURCE_EXHAUSTED   slow down
-        │   └── OverloadedError                            this server is full
+        │   └── OverloadedError                            this server is full, or the backend hangs
         └── DeadlineError             DEADLINE_EXCEEDED    the caller's own time is over
 
 Anything else that a provider raises is a bug: the caller sees INTERNAL with a class name and a request id.
@@ -162,7 +162,7 @@ class RateLimitedError(TemporaryError):
 
 
 class OverloadedError(RateLimitedError):
-    """This server has as many calls as it can hold. `retry_after` says when to come back."""
+    """This server has as many calls as it can hold, or the backend hangs. `retry_after` says when to come back."""
 
     code = "OVERLOADED"
 

@@ -76,6 +76,7 @@ class ServerConfig:
     cert_file: str = "tls.crt"
     key_file: str = "tls.key"
     threads: int = 128
+    """For calls that may wait for a backend. Up to as many again stand in for those that hang."""
     max_queued: int = 2000
     read_window: float = 1.0
     check_credentials_after: float = 10.0
@@ -127,7 +128,8 @@ class Server:
         self.metrics = Metrics()
         self._tokens = TokenCache(timeout=remaining)
         self._shared = SharedObjects()
-        self._admission = Admission(self._config.threads - _RESERVED_THREADS)
+        slots = self._config.threads - _RESERVED_THREADS
+        self._admission = Admission(slots)
         self._stores = OpenStores(
             kube,
             tokens=self._tokens,
@@ -141,7 +143,7 @@ class Server:
         self._tls = self._tls_files() if self._config.tls else None
         self._stopping = threading.Event()
         self._housekeeper = threading.Thread(target=self._keep_house, name="housekeeper", daemon=True)
-        self._workers = WorkerPool(self._config.threads)
+        self._workers = WorkerPool(self._config.threads + slots)
         self._control = ThreadPoolExecutor(4, thread_name_prefix="control")
         self._serving = False
         self._service = self._make_service()
@@ -330,6 +332,11 @@ class Server:
             "eso_provider_calls_overdue",
             "Calls that still hold a thread although their caller's time is over.",
             self._admission.overdue,
+        )
+        m.gauge(
+            "eso_provider_stores_hanging",
+            "Stores and generators whose backend leaves calls without an answer for too long.",
+            self._admission.hanging,
         )
         m.counter_fn(
             "eso_provider_calls_refused_total", "Calls refused by admission.", lambda: self._admission.refused
