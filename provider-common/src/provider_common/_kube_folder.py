@@ -20,26 +20,38 @@ from provider_common.kube import IssuedToken, KubeObject, ServedType, ServiceAcc
 _SPARE = 20  # the looks may take one part in twenty of the time: a large folder is looked at less often
 _LONGEST = 5.0  # seconds between two looks, after one that had to read everything
 
+RECHECK = 0.02
+"""Seconds for which a file that was just found unchanged is believed. Asking the file system at every read gives up the
+interpreter's lock at every read, which costs a busy server a fifth of its calls.
+"""
+
 
 class FolderReader:
     """Reads `folder` and everything below it, hidden files left out. A KubeReader.
 
-    `poll` is the number of seconds between two looks at the folder. Besides that, every read makes sure that the file it
-    answers from is unchanged, and that what is not there has not just been written. `timeout` gives the seconds for
-    which a read may wait for a look.
+    `poll` is the number of seconds between two looks at the folder. Besides that, a read makes sure that the file it
+    answers from was unchanged `recheck` seconds ago, and that what is not there has not just been written. `timeout` gives
+    the seconds for which a read may wait for a look.
     """
 
     def __init__(
-        self, folder: Path, *, poll: float = 0.5, timeout: Callable[[], float] = lambda: 10.0
+        self,
+        folder: Path,
+        *,
+        poll: float = 0.5,
+        recheck: float = RECHECK,
+        timeout: Callable[[], float] = lambda: 10.0,
     ) -> None:
         self._folder = folder
         self._poll = poll
+        self._recheck = recheck
         self._timeout = timeout
         self._served: tuple[ServedType, ...] = ()
         self._types: Types = frozenset()
         self._looking = threading.Lock()
         self._began = self._ended = float("-inf")
         self._snapshot = NOTHING
+        self._checked: dict[str, float] = {}  # when a file was last seen to be as it is in the snapshot
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -126,7 +138,13 @@ class FolderReader:
         return found[1].value
 
     def _changed(self, snapshot: Snapshot, name: str) -> bool:
-        return signature_of(os.path.join(self._folder, name)) != snapshot.files[name].signature  # noqa: PTH118 - hot path
+        now = time.monotonic()
+        if now - self._checked.get(name, float("-inf")) < self._recheck:
+            return False
+        if signature_of(os.path.join(self._folder, name)) != snapshot.files[name].signature:  # noqa: PTH118 - hot path
+            return True
+        self._checked[name] = now
+        return False
 
     def _look(self, asked: float, *, wait: float) -> Snapshot:
         """The folder's state at some time after `asked`. Those who wait together share one look."""
@@ -135,7 +153,9 @@ class FolderReader:
         try:
             if self._began < asked:
                 self._began = time.monotonic()
-                self._snapshot = scan(self._folder, self._types, self._snapshot)
+                last, self._snapshot = self._snapshot, scan(self._folder, self._types, self._snapshot)
+                if self._snapshot is not last:
+                    self._checked = {}
                 self._ended = time.monotonic()
             return self._snapshot
         finally:

@@ -30,7 +30,7 @@ class Opened:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         # Long enough that what a test sees is the doing of its own read, not of the thread.
-        self.reader = FolderReader(folder, poll=3600)
+        self.reader = FolderReader(folder, poll=3600, recheck=0)
 
     def write(self, name: str, content: str | bytes) -> None:
         path = self.folder / name
@@ -358,6 +358,40 @@ def test_the_thread_follows_the_folder_without_being_asked(
     finally:
         reader.close()
     assert "manifests" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.parametrize(("recheck", "size"), [(3600, 1), (0, 2)], ids=["within", "after"])
+def test_a_file_that_was_just_found_unchanged_is_believed_for_a_moment(
+    tmp_path: Path, recheck: float, size: int
+) -> None:
+    """The file system is not asked again at every read of a busy server, and is asked after that moment."""
+    opened = Opened(tmp_path)
+    opened.reader = FolderReader(tmp_path, poll=3600, recheck=recheck)
+    opened.write("a.yaml", fake(size=1))
+    opened.reader.start(TYPES)
+    try:
+        eventually(lambda: opened.reader.status().synced)
+        assert [opened.found().spec["size"] for _ in range(2)] == [1, 1]
+
+        opened.write("a.yaml", fake(size=2))
+
+        assert opened.found().spec["size"] == size
+    finally:
+        opened.reader.close()
+
+
+def test_a_change_is_seen_soon_by_a_reader_as_it_is_served(tmp_path: Path) -> None:
+    """What a user writes takes effect at once, though no look at the folder is due."""
+    opened = Opened(tmp_path)
+    opened.reader = FolderReader(tmp_path, poll=3600)
+    opened.write("a.yaml", fake(size=1))
+    opened.reader.start(TYPES)
+    try:
+        assert opened.found().spec["size"] == 1
+        opened.write("a.yaml", fake(size=2))
+        eventually(lambda: opened.found().spec["size"] == 2)
+    finally:
+        opened.reader.close()
 
 
 def test_what_was_read_before_the_start_is_read_again_for_its_types(tmp_path: Path) -> None:

@@ -19,9 +19,8 @@ from provider_common import (
     Spec,
 )
 from provider_common import _logging as logs
-from provider_common._wire.places import _KEPT, _LARGEST_KEPT, Places
-from provider_common.catalog import Catalog
-from provider_common.errors import UnknownNamespaceError
+from provider_common._wire.calls import _KEPT, _LARGEST_KEPT, once
+from provider_common.errors import InvalidRequestError, UnknownNamespaceError
 from provider_common.testing import ProviderHarness, StoreHandle
 from provider_proto import CONTRACT_VERSION_KEY
 from provider_proto.provider.v1 import secretstore_pb2 as pb
@@ -89,25 +88,43 @@ def test_names_at_their_longest_are_names(harness, acme_spec) -> None:
     assert harness.get_secret(store, "whoami") == b"t0ken"
 
 
-def test_a_huge_store_is_served_and_not_kept() -> None:
-    """What a caller may make the server remember is bounded in number and in size."""
-    places = Places(Catalog(Refused))
-    ref = pb.ProviderReference(
-        api_version="provider.secretstore.external-secrets.io/v2alpha1",
-        kind="Refused",
-        name="m",
-        store_ref_kind="SecretStore",
-    )
-    huge = pb.StoreContext(kind="SecretStore", spec=pb.SecretStoreSpec(controller="x" * (_LARGEST_KEPT + 1)))
-    small = pb.StoreContext(kind="SecretStore", spec=pb.SecretStoreSpec(controller="x"))
+def test_a_huge_store_is_sent_along_and_served(harness, store) -> None:
+    """What is too large to be remembered is understood each time."""
+    spec = pb.SecretStoreSpec(controller="x" * _LARGEST_KEPT)
+    fields = {**harness._common(store), "store": pb.StoreContext(kind="SecretStore", spec=spec)}
+    remote_ref = pb.ExternalSecretDataRemoteRef(key="db")
+    request = pb.GetSecretRequest(remote_ref=remote_ref, **fields).SerializeToString()
+    rpc = harness.channel.unary_unary("/provider.v1.SecretStoreProvider/GetSecret")
 
-    for store in (huge, small):
-        place = places.store(ref, "team-a", store)
-        assert place.store is not None
-        assert place.store.spec["controller"] == store.spec.controller
+    answers = {rpc(request, timeout=10) for _ in range(2)}
 
-    kept = places._store.cache_info()
-    assert (kept.currsize, kept.maxsize) == (1, _KEPT)
+    assert answers == {pb.GetSecretResponse(value=harness.get_secret(store, "db")).SerializeToString()}
+
+
+def test_what_requests_mean_is_worked_out_once_within_bounds() -> None:
+    """What a caller may make the server remember is bounded in number and in size; errors are not remembered."""
+    parsed: list[bytes] = []
+
+    def parse(data: bytes) -> bytes:
+        parsed.append(data)
+        if not data:
+            raise InvalidRequestError("empty")
+        return data
+
+    remembered = once(parse)
+    huge = b"x" * (_LARGEST_KEPT + 1)
+    for data in (b"small", b"small", huge, huge):
+        assert remembered(data) == data
+    for _ in range(2):
+        with pytest.raises(InvalidRequestError):
+            remembered(b"")
+    assert parsed == [b"small", huge, huge, b"", b""]
+
+    for number in range(_KEPT):
+        remembered(b"%d" % number)
+    parsed.clear()
+    remembered(b"small")
+    assert parsed == [b"small"]
 
 
 @pytest.mark.parametrize(

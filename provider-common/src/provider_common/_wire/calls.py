@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Generic, NoReturn, Protocol, TypeVar
 
 import grpc
@@ -25,8 +27,12 @@ _log = logging.getLogger(__name__)
 LARGEST_ANSWER = 4 * 1024 * 1024
 """Bytes of an answer that a Go core accepts (contract: message limits)."""
 
-RequestT = TypeVar("RequestT", bound=Message)
-Request_contra = TypeVar("Request_contra", bound=Message, contravariant=True)
+_KEPT = 4096
+_LARGEST_KEPT = 8 * 1024
+"""Requests whose meaning is kept, and the bytes of the largest of them: memory is bounded by both."""
+
+RequestT = TypeVar("RequestT")
+Request_contra = TypeVar("Request_contra", contravariant=True)
 
 
 @dataclass(slots=True)
@@ -50,10 +56,12 @@ class Body(Protocol[Request_contra]):
 class Rpc(Generic[RequestT]):
     """One RPC, as grpc calls it: bytes and a context in, bytes out."""
 
-    def __init__(self, path: str, request: type[RequestT], body: Body[RequestT], metrics: Metrics) -> None:
-        """`path` is the full method path."""
+    def __init__(
+        self, path: str, parse: Callable[[bytes], RequestT], body: Body[RequestT], metrics: Metrics
+    ) -> None:
+        """`path` is the full method path, `parse` makes of the bytes what `body` works with."""
         self._path = path
-        self._parse = request.FromString
+        self._parse = parse
         self._body = body
         self._metrics = metrics
 
@@ -97,6 +105,14 @@ class Rpc(Generic[RequestT]):
         statuses.abort(context, error, call.metadata)
 
 
+def once(parse: Callable[[bytes], RequestT]) -> Callable[[bytes], RequestT]:
+    """`parse`, and what it made of the same bytes a while ago: a core sends the same request at every refresh. What `parse`
+    raises is not kept.
+    """
+    kept = lru_cache(maxsize=_KEPT)(parse)
+    return lambda data: (kept if len(data) <= _LARGEST_KEPT else parse)(data)
+
+
 class Refusal:
     """Answers calls that find the queue full, without reading them."""
 
@@ -113,4 +129,4 @@ class Refusal:
         statuses.abort(context, error, versions.OUR_METADATA)
 
 
-__all__ = ["LARGEST_ANSWER", "Body", "Call", "Refusal", "Rpc"]
+__all__ = ["LARGEST_ANSWER", "Body", "Call", "Refusal", "Rpc", "once"]

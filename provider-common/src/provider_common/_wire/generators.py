@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from provider_proto.generator.v1 import generator_pb2 as pb
@@ -46,8 +46,8 @@ class GeneratorServicer:
     def generate(self, request: pb.GenerateRequest, call: Call) -> pb.GenerateResponse:
         """New values, and the state that Cleanup needs."""
         place = self._place(request)
-        with self._admission.slot(place.family, place.title):
-            generator, context = self._generator(place), self._context(place)
+        generator = self._generator(place)
+        with self._admission.slot(place.family, place.title), self._context(place) as context:
             padding = self._fault(generator, context, "Generate", call)
             try:
                 made = generator.generate(context)
@@ -69,8 +69,8 @@ class GeneratorServicer:
         if not request.state or not place.kind.cls.keeps_state():
             return pb.CleanupResponse()
         state = _state(request.state)
-        with self._admission.slot(place.family, place.title):
-            generator, context = self._generator(place), self._context(place)
+        generator = self._generator(place)
+        with self._admission.slot(place.family, place.title), self._context(place) as context:
             self._fault(generator, context, "Cleanup", call)
             with suppress(NoSecretError):  # gone already
                 generator.cleanup(context, state)
@@ -79,7 +79,7 @@ class GeneratorServicer:
     def _place(self, request: pb.GenerateRequest | pb.CleanupRequest) -> Place:
         if not request.HasField("generator_ref"):
             raise InvalidRequestError("generator_ref is required")
-        whole = request.generator if request.HasField("generator") else None
+        whole = request.generator if request.generator.ByteSize() else None
         return self._places.generator(request.generator_ref, request.source_namespace, whole)
 
     def _generator(self, place: Place) -> GeneratorV2[Any]:
@@ -87,7 +87,8 @@ class GeneratorServicer:
         # Two threads may make one each at first; a generator holds nothing, so either is as good.
         return self._made.get(cls) or self._made.setdefault(cls, cls())
 
-    def _context(self, place: Place) -> Context[Any]:
+    @contextmanager
+    def _context(self, place: Place) -> Iterator[Context[Any]]:
         try:
             parsed = self._configs.get(place)
         except MissingReferenceError:
@@ -97,7 +98,11 @@ class GeneratorServicer:
             nothing = KubeObject(kind.api_version, kind.kind, place.config_namespace, place.name, {})
             parsed = Parsed(nothing, kind.spec(), b"")
         auth = AuthResolver(self._kube, scope=place.scope, spec=parsed.spec, tokens=self._tokens)
-        return make_context(place, parsed, auth, shared=self._shared, calls=self._calls)
+        context = make_context(place, parsed, auth, shared=self._shared, calls=self._calls)
+        try:
+            yield context
+        finally:
+            self._shared.release(context.holder)
 
     @staticmethod
     def _fault(generator: GeneratorV2[Any], context: Context[Any], method: str, call: Call) -> int:

@@ -1,14 +1,13 @@
 """From a request's references to a `Place`: which configuration object, for whom, credentials from where.
 
 The namespace rule of docs/contract.md is decided here and in `auth`, before anything is read. A pure function of the
-request, so its answers are kept.
+request: what it answered once may be kept.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from functools import lru_cache
 from typing import Any
 
 from google.protobuf import json_format
@@ -27,12 +26,9 @@ _CALLERS_CREDENTIALS = frozenset({"Provider", "ClusterProvider"})
 """Kinds whose core carries the scope in `source_namespace`: credentials are read there."""
 
 
+_Whole = secretstore_pb2.StoreContext | generator_pb2.GeneratorContext
 _LONGEST_NAME = 253
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-
-_KEPT = 4096
-_LARGEST_KEPT = 8 * 1024
-"""Answers kept, and the bytes of the largest store sent along for which that is done: memory is bounded by both."""
 
 
 class Places:
@@ -40,53 +36,17 @@ class Places:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._store = lru_cache(maxsize=_KEPT)(self._resolve_store)
-        self._generator = lru_cache(maxsize=_KEPT)(self._resolve_generator)
 
     def store(
         self,
         ref: secretstore_pb2.ProviderReference,
-        source_namespace: str,
+        source: str,
         store: secretstore_pb2.StoreContext | None,
         *,
         validating: bool = False,
     ) -> Place:
-        """The place of a store request. Only while `validating` may `source_namespace` be empty."""
-        context = b"" if store is None else store.SerializeToString(deterministic=True)
-        resolve = self._store if len(context) <= _LARGEST_KEPT else self._resolve_store
-        return resolve(
-            ref.api_version,
-            ref.kind,
-            ref.name,
-            ref.namespace,
-            ref.store_ref_kind,
-            source_namespace,
-            context,
-            validating,
-        )
-
-    def generator(
-        self,
-        ref: generator_pb2.GeneratorRef,
-        source_namespace: str,
-        generator: generator_pb2.GeneratorContext | None,
-    ) -> Place:
-        """The place of a generator request."""
-        context = b"" if generator is None else generator.SerializeToString(deterministic=True)
-        resolve = self._generator if len(context) <= _LARGEST_KEPT else self._resolve_generator
-        return resolve(ref.api_version, ref.kind, ref.name, ref.namespace, source_namespace, context)
-
-    def _resolve_store(
-        self,
-        api_version: str,
-        kind_name: str,
-        name: str,
-        namespace: str,
-        store_kind: str,
-        source: str,
-        context: bytes,
-        validating: bool,
-    ) -> Place:
+        """The place of a store request of namespace `source`. Only while `validating` may that be empty."""
+        name, namespace, store_kind = ref.name, ref.namespace, ref.store_ref_kind
         if not source and not validating:
             raise InvalidRequestError("source_namespace is required")
         if not name:
@@ -94,8 +54,8 @@ class Places:
                 "provider_ref.name is required: the store's providerRef has to name an object"
             )
         _check_names(("provider_ref", name, namespace), source)
-        kind = self._catalog.store(api_version, kind_name)
-        info = _store_info(context) if context else None
+        kind = self._catalog.store(ref.api_version, ref.kind)
+        info = None if store is None else _info(store)
         if info is not None and (info.kind in _CLUSTER_STORES) != (store_kind in _CLUSTER_STORES):
             raise InvalidRequestError(
                 f"provider_ref.store_ref_kind is {store_kind!r}, but the store sent along is a {info.kind!r}"
@@ -103,7 +63,7 @@ class Places:
         config = namespace or source
         if not config:
             raise InvalidRequestError(
-                f"{kind_name} {name!r}: neither provider_ref.namespace nor source_namespace is given"
+                f"{ref.kind} {name!r}: neither provider_ref.namespace nor source_namespace is given"
             )
         cluster = store_kind in _CLUSTER_STORES
         if not cluster:
@@ -111,7 +71,7 @@ class Places:
             source = source or config
             for other in (config, owner):
                 if other and other != source:
-                    raise _foreign(kind_name, name, store_kind or "store", other, source)
+                    raise _foreign(ref.kind, name, store_kind or "store", other, source)
         scope = Scope(
             store_kind=store_kind,
             cluster_scoped=cluster,
@@ -119,26 +79,31 @@ class Places:
             credentials_namespace=_credentials_namespace(store_kind, config, source, info),
             source_namespace=source,
         )
-        return Place(kind, config, name, scope, info, _digest(context), _retry(info))
+        return Place(kind, config, name, scope, info, _digest(store), _retry(info))
 
-    def _resolve_generator(
-        self, api_version: str, kind_name: str, name: str, namespace: str, source: str, context: bytes
+    def generator(
+        self,
+        ref: generator_pb2.GeneratorRef,
+        source: str,
+        generator: generator_pb2.GeneratorContext | None,
     ) -> Place:
+        """The place of a generator request of namespace `source`."""
+        name, namespace = ref.name, ref.namespace
         if not source:
             raise InvalidRequestError("source_namespace is required")
         _check_names(("generator_ref", name, namespace), source)
-        kind = self._catalog.generator(api_version, kind_name)
+        kind = self._catalog.generator(ref.api_version, ref.kind)
         if not name and kind.cls.needs_object:
             raise InvalidRequestError(
                 "generator_ref.name is required: the generator's providerRef has to name an object"
             )
-        info = _generator_info(context) if context else None
+        info = None if generator is None else _info(generator)
         owner = info.kind if info is not None else "Generator"
         config = namespace or source
         if config != source and owner != "ClusterGenerator":
-            raise _foreign(kind_name, name, owner, config, source)
+            raise _foreign(ref.kind, name, owner, config, source)
         if owner != "ClusterGenerator" and info is not None and info.namespace and info.namespace != source:
-            raise _foreign(kind_name, name, owner, info.namespace, source)
+            raise _foreign(ref.kind, name, owner, info.namespace, source)
         scope = Scope(
             store_kind=owner,
             cluster_scoped=False,
@@ -146,7 +111,7 @@ class Places:
             credentials_namespace=source,
             source_namespace=source,
         )
-        return Place(kind, config, name, scope, info, _digest(context), _retry(info))
+        return Place(kind, config, name, scope, info, _digest(generator), _retry(info))
 
 
 def _check_names(ref: tuple[str, str, str], source: str) -> None:
@@ -183,19 +148,11 @@ def _foreign(kind: str, name: str, owner: str, namespace: str, source: str) -> A
     )
 
 
-def _digest(context: bytes) -> bytes:
-    return hashlib.sha256(context).digest() if context else b""
+def _digest(message: _Whole | None) -> bytes:
+    return b"" if message is None else hashlib.sha256(message.SerializeToString(deterministic=True)).digest()
 
 
-def _store_info(context: bytes) -> StoreInfo:
-    return _info(secretstore_pb2.StoreContext.FromString(context))
-
-
-def _generator_info(context: bytes) -> StoreInfo:
-    return _info(generator_pb2.GeneratorContext.FromString(context))
-
-
-def _info(message: secretstore_pb2.StoreContext | generator_pb2.GeneratorContext) -> StoreInfo:
+def _info(message: _Whole) -> StoreInfo:
     spec: dict[str, Any] = json_format.MessageToDict(message.spec)
     return StoreInfo(
         api_version=message.api_version,

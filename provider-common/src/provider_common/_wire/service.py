@@ -80,31 +80,51 @@ class ProviderService(grpc.GenericRpcHandler):  # type: ignore[misc, unused-igno
         self._add(
             DESCRIPTION_SERVICE,
             "Describe",
-            description_pb2.DescribeRequest,
+            description_pb2.DescribeRequest.FromString,
             lambda _r, _c: description,
             control=True,
         )
         if catalog.has_stores:
             self.services.append(SECRET_STORE_SERVICE)
             pb = secretstore_pb2
-            self._add(SECRET_STORE_SERVICE, "GetSecret", pb.GetSecretRequest, stores.get_secret)
-            self._add(SECRET_STORE_SERVICE, "GetSecretMap", pb.GetSecretMapRequest, stores.get_secret_map)
-            self._add(SECRET_STORE_SERVICE, "PushSecret", pb.PushSecretRequest, stores.push_secret)
-            self._add(SECRET_STORE_SERVICE, "DeleteSecret", pb.DeleteSecretRequest, stores.delete_secret)
-            self._add(SECRET_STORE_SERVICE, "SecretExists", pb.SecretExistsRequest, stores.secret_exists)
-            self._add(SECRET_STORE_SERVICE, "GetAllSecrets", pb.GetAllSecretsRequest, stores.get_all_secrets)
-            self._add(SECRET_STORE_SERVICE, "Validate", pb.ValidateRequest, stores.validate)
+            self._add(
+                SECRET_STORE_SERVICE, "GetSecret", stores.reading(pb.GetSecretRequest), stores.get_secret
+            )
+            self._add(
+                SECRET_STORE_SERVICE,
+                "GetSecretMap",
+                stores.reading(pb.GetSecretMapRequest),
+                stores.get_secret_map,
+            )
+            self._add(SECRET_STORE_SERVICE, "PushSecret", pb.PushSecretRequest.FromString, stores.push_secret)
+            self._add(
+                SECRET_STORE_SERVICE, "DeleteSecret", pb.DeleteSecretRequest.FromString, stores.delete_secret
+            )
+            self._add(
+                SECRET_STORE_SERVICE, "SecretExists", pb.SecretExistsRequest.FromString, stores.secret_exists
+            )
+            self._add(
+                SECRET_STORE_SERVICE,
+                "GetAllSecrets",
+                pb.GetAllSecretsRequest.FromString,
+                stores.get_all_secrets,
+            )
+            self._add(SECRET_STORE_SERVICE, "Validate", pb.ValidateRequest.FromString, stores.validate)
             self._add(
                 SECRET_STORE_SERVICE,
                 "Capabilities",
-                pb.CapabilitiesRequest,
+                pb.CapabilitiesRequest.FromString,
                 stores.capabilities,
                 control=True,
             )
         if catalog.has_generators:
             self.services.append(GENERATOR_SERVICE)
-            self._add(GENERATOR_SERVICE, "Generate", generator_pb2.GenerateRequest, generators.generate)
-            self._add(GENERATOR_SERVICE, "Cleanup", generator_pb2.CleanupRequest, generators.cleanup)
+            self._add(
+                GENERATOR_SERVICE, "Generate", generator_pb2.GenerateRequest.FromString, generators.generate
+            )
+            self._add(
+                GENERATOR_SERVICE, "Cleanup", generator_pb2.CleanupRequest.FromString, generators.cleanup
+            )
 
     def service(
         self, handler_call_details: grpc.HandlerCallDetails
@@ -116,11 +136,17 @@ class ProviderService(grpc.GenericRpcHandler):  # type: ignore[misc, unused-igno
         return self._handlers.get(path)
 
     def _add(
-        self, service: str, method: str, request: type[Any], body: Body[Any], *, control: bool = False
+        self,
+        service: str,
+        method: str,
+        parse: Callable[[bytes], Any],
+        body: Body[Any],
+        *,
+        control: bool = False,
     ) -> None:
         path = f"/{service}/{method}"
         self._handlers[path] = _handler(
-            Rpc(path, request, body, self._metrics), self._control if control else None
+            Rpc(path, parse, body, self._metrics), self._control if control else None
         )
         if not control:
             self._refusals[path] = _handler(Refusal(path, self._metrics), self._control)

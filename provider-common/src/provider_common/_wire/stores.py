@@ -9,7 +9,7 @@ from provider_proto.provider.v1 import secretstore_pb2 as pb
 
 from provider_common._admission import Admission
 from provider_common._stores import OpenStore, OpenStores, Place
-from provider_common._wire.calls import Call
+from provider_common._wire.calls import Call, once
 from provider_common._wire.faulty import carry_out
 from provider_common._wire.places import Places
 from provider_common._wire.statuses import BugError
@@ -40,6 +40,9 @@ _StoreRequest = (
     | pb.ValidateRequest
     | pb.CapabilitiesRequest
 )
+Reading = tuple[RemoteRef, Place]
+"""What is read, and where."""
+
 _CAPABILITIES = {"ReadOnly": pb.READ_ONLY, "WriteOnly": pb.WRITE_ONLY, "ReadWrite": pb.READ_WRITE}
 
 
@@ -52,16 +55,27 @@ class SecretStoreServicer:
         self._stores = stores
         self._admission = admission
 
-    def get_secret(self, request: pb.GetSecretRequest, call: Call) -> pb.GetSecretResponse:
+    def reading(
+        self, message: type[pb.GetSecretRequest | pb.GetSecretMapRequest]
+    ) -> Callable[[bytes], Reading]:
+        """How the bytes of such a request are understood: what they mean depends on nothing else."""
+
+        def understand(data: bytes) -> Reading:
+            request = message.FromString(data)
+            return self._remote_ref(request), self._place(request)
+
+        return once(understand)
+
+    def get_secret(self, reading: Reading, call: Call) -> pb.GetSecretResponse:
         """One value: a whole secret, or a property of it."""
-        ref, place = self._remote_ref(request), self._place(request)
+        ref, place = reading
         padding = self._fault(place, "GetSecret", ref.key, call)
         value = self._read(place, ref, _value)
         return pb.GetSecretResponse(value=value.ljust(padding, b"x") if padding else value)
 
-    def get_secret_map(self, request: pb.GetSecretMapRequest, call: Call) -> pb.GetSecretMapResponse:
+    def get_secret_map(self, reading: Reading, call: Call) -> pb.GetSecretMapResponse:
         """One secret, or a property of it, as a map."""
-        ref, place = self._remote_ref(request), self._place(request)
+        ref, place = reading
         padding = self._fault(place, "GetSecretMap", ref.key, call)
         return pb.GetSecretMapResponse(secrets=_padded(self._read(place, ref, _members), padding))
 
@@ -183,7 +197,7 @@ class SecretStoreServicer:
     def _place(self, request: _StoreRequest, *, validating: bool = False) -> Place:
         if not request.HasField("provider_ref"):
             raise InvalidRequestError("provider_ref is required")
-        store = request.store if request.HasField("store") else None
+        store = request.store if request.store.ByteSize() else None
         return self._places.store(
             request.provider_ref, request.source_namespace, store, validating=validating
         )
