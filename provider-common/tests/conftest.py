@@ -25,6 +25,17 @@ from provider_common import (
 from provider_common.testing import ProviderHarness
 
 
+class Manager:
+    """What all stores of one token share."""
+
+    def __init__(self, acme: "Acme") -> None:
+        self.closed = 0
+        acme.managers.append(self)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
 class Acme:
     """The backend. `refuse` holds tokens it does not accept; `gate` holds reads back while it is closed."""
 
@@ -34,6 +45,9 @@ class Acme:
         self.calls: list[tuple[str, str]] = []
         self.opened: list[tuple[str, bytes]] = []
         self.closed = 0
+        self.managers: list[Manager] = []
+        self.opens = True
+        self.held_while_generating: list[int] = []
         self.errors: dict[str, Exception] = {}
         self.gate = threading.Event()
         self.gate.set()
@@ -76,6 +90,9 @@ class AcmeStore(ProviderV2[AcmeSpec]):
     @classmethod
     def open(cls, ctx: Context[AcmeSpec]) -> Self:
         token = ctx.auth.secret_key(ctx.spec.token_secret_ref)
+        ctx.shared(("acme", bytes(token)), lambda: Manager(ACME))
+        if not ACME.opens:
+            raise AccessDeniedError("Acme lets nobody in")
         ACME.opened.append((ctx.spec.label, bytes(token)))
         return cls(ACME, token, ctx)
 
@@ -125,6 +142,8 @@ class PinGenerator(GeneratorV2[PinSpec]):
     cleaned: ClassVar[list[object]] = []
 
     def generate(self, ctx: Context[PinSpec]) -> Generated:
+        ctx.shared("pins", lambda: Manager(ACME))
+        ACME.held_while_generating.append(len(ctx.holder.holds or ()))
         pin = b"7" * ctx.spec.digits
         if ctx.spec.token_secret_ref is not None:
             pin = bytes(ctx.auth.secret_key(ctx.spec.token_secret_ref))

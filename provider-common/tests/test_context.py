@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
 
@@ -14,7 +12,6 @@ from provider_common import (
     DeadlineError,
     InvalidSpecError,
     RetrySettings,
-    SharedObjects,
     Spec,
     TemporaryError,
 )
@@ -165,52 +162,3 @@ def test_a_deadline_inside_of_another_is_put_back() -> None:
 
     with pytest.raises(DeadlineError, match="gone"):
         copy_context().run(call)
-
-
-def test_a_shared_object_that_can_not_be_made_is_tried_again_and_leaves_nothing_behind() -> None:
-    shared = SharedObjects()
-
-    def fail() -> None:
-        raise TemporaryError("away")
-
-    for i in range(10):
-        with pytest.raises(TemporaryError):
-            shared.get(("k", i), fail)
-
-    assert len(shared._making) == 0
-    assert shared.get(("k", 0), lambda: "made") == "made"
-
-
-def test_who_waits_for_a_shared_object_waits_no_longer_than_its_own_time() -> None:
-    """The one who makes it may hang."""
-    shared, began, go = SharedObjects(), threading.Event(), threading.Event()
-
-    def hang() -> str:
-        began.set()
-        go.wait(10)
-        return "made"
-
-    with ThreadPoolExecutor(1) as pool:
-        hanging = pool.submit(shared.get, "k", hang)
-        assert began.wait(10)
-        with call_deadline(0.05), pytest.raises(DeadlineError):
-            shared.get("k", hang)
-        go.set()
-        assert hanging.result() == "made"
-
-
-def test_a_shared_object_that_is_discarded_is_closed_and_made_anew() -> None:
-    closed = []
-
-    class Thing:
-        def close(self) -> None:
-            closed.append(self)
-            raise OSError("it does not want to")
-
-    shared = SharedObjects()
-    first = shared.get("k", Thing)
-    shared.discard("k")
-    shared.discard("never there")
-
-    assert closed == [first]
-    assert shared.get("k", Thing) is not first

@@ -26,6 +26,7 @@ from provider_common.context import (
     NOT_FOR_YOU,
     ApiCallCounter,
     Context,
+    Holder,
     SharedObjects,
     remaining,
     time_is_over,
@@ -157,6 +158,7 @@ class OpenStore:
 
     store: ProviderV2[Any]
     auth: AuthResolver = field(repr=False)
+    holder: Holder = field(repr=False)
     family: tuple[Hashable, ...] = field(repr=False)
     """Of one family, one store is open at a time."""
     version: tuple[Hashable, ...] = field(repr=False)
@@ -442,7 +444,10 @@ class OpenStores:
         remaining()  # what can't end in time is not begun
         try:
             store = kind.cls.open(context)
-        except NoSecretError as error:
+        except BaseException as error:
+            self._shared.release(context.holder)
+            if not isinstance(error, NoSecretError):
+                raise
             # A core would take it for the secret that it asked for, and delete the user's copy.
             raise MissingReferenceError(
                 f"{place.title} can't be opened: {error.message}", details=error.details
@@ -450,7 +455,9 @@ class OpenStores:
         self.opened += 1
         reads = ReadWindow(self._read_window, clock=self._clock)
         version = self._version(place, parsed)
-        return OpenStore(store, auth, _family(place, parsed), version, reads, now, now, users=1)
+        return OpenStore(
+            store, auth, context.holder, _family(place, parsed), version, reads, now, now, users=1
+        )
 
     def _retire(self, family: tuple[Hashable, ...], entry: OpenStore) -> bool:
         """Take `entry` out (the lock is held). True when nobody uses it, and the caller has to close it."""
@@ -467,6 +474,7 @@ class OpenStores:
             entry.store.close()
         except Exception as error:  # noqa: BLE001 - a store that won't close must not fail the call that ends
             _log.warning("closing a %s failed: %s", type(entry.store).__name__, type(error).__name__)
+        self._shared.release(entry.holder)
 
 
 def _family(place: Place, parsed: Parsed) -> tuple[Hashable, ...]:

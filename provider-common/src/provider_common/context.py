@@ -23,8 +23,8 @@ from provider_common.spec import Spec
 SpecT = TypeVar("SpecT", bound=Spec)
 T = TypeVar("T")
 
-_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
-_caller_is_there: ContextVar[Callable[[], bool] | None] = ContextVar("caller_is_there", default=None)
+_call: ContextVar[tuple[float, Callable[[], bool] | None] | None] = ContextVar("call", default=None)
+"""The current call's deadline, and what tells whether its caller is still there."""
 
 LONGEST_CALL = 30.0
 """Seconds that a call may take at most, also when the caller sets no deadline: what the Go core gives every call."""
@@ -40,13 +40,13 @@ def remaining() -> float:
     Ask before every backend call, and give the answer to the client library as its time-out: a call that can't end in
     time is not to be started.
     """
-    deadline = _deadline.get()
-    if deadline is None:
+    call = _call.get()
+    if call is None:
         return LONGEST_CALL
+    deadline, is_there = call
     left = deadline - time.monotonic()
     if left <= 0:
         raise DeadlineError("The time that the caller gave is over")
-    is_there = _caller_is_there.get()
     if is_there is not None and not is_there():
         raise DeadlineError("The caller has gone")
     return min(left, LONGEST_CALL)
@@ -67,20 +67,19 @@ def start_call(seconds: float | None, caller_is_there: Callable[[], bool] | None
     call is cancelled: nobody waits for the answer any more. grpc runs every call in a context of its own, so there is nothing
     to put back.
     """
-    _caller_is_there.set(caller_is_there)
-    _deadline.set(time.monotonic() + (LONGEST_CALL if seconds is None else min(seconds, LONGEST_CALL)))
+    longest = LONGEST_CALL if seconds is None else min(seconds, LONGEST_CALL)
+    _call.set((time.monotonic() + longest, caller_is_there))
 
 
 @contextmanager
 def call_deadline(seconds: float | None) -> Iterator[None]:
     """`start_call` for a block: what code outside of a server, a test say, gives to a store it calls by itself."""
-    outer, caller = _deadline.set(None), _caller_is_there.set(None)
+    outer = _call.get()
+    start_call(seconds)
     try:
-        start_call(seconds)
         yield
     finally:
-        _deadline.reset(outer)
-        _caller_is_there.reset(caller)
+        _call.set(outer)
 
 
 class ApiCallCounter(Protocol):
@@ -90,45 +89,129 @@ class ApiCallCounter(Protocol):
         """One call of `call` to `provider` ended."""
 
 
-class SharedObjects:
-    """Objects that live as long as the provider: a token manager per identity, a channel per endpoint. Closed at drain,
-    newest first.
-    """
+_UNUSED_FOR = 3600.0
+"""Seconds for which a shared object stays that nobody uses."""
+_MOST_UNUSED = 1000
+"""Shared objects that may wait for somebody to use them again; then the one that waits for longest goes."""
+
+
+class Holder:
+    """An open store, or a running call of a generator: what it asked for is in use until it ends."""
 
     def __init__(self) -> None:
+        self.holds: list[_Shared] | None = []
+        """None once it ended: an author's code that outlives it holds nothing any more."""
+
+
+class _Shared:
+    """One shared object."""
+
+    def __init__(self, made: Any, *, keep: bool) -> None:
+        self.made = made
+        self.keep = keep
+        self.holders = 0
+        self.used = 0.0
+        self.discarded = False
+
+
+class SharedObjects:
+    """Objects that outlive one store: a token manager per identity, a channel per endpoint.
+
+    An object stays while a store or a call that asked for it is there, and for an hour after, so a new store of the same
+    credentials finds it; those of credentials that were rotated away leave then. Everything is closed at drain, newest first.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
-        self._objects: dict[object, Any] = {}
+        self._objects: dict[object, _Shared] = {}
+        self._discarded: set[_Shared] = set()
+        """Forgotten, but still in use."""
         self._making = KeyedLocks()
 
-    def get(self, key: object, make: Callable[[], T]) -> T:
-        """The object of `key`, made by `make` the first time. One caller makes, the others wait.
+    def __len__(self) -> int:
+        return len(self._objects) + len(self._discarded)
+
+    def get(
+        self, key: object, make: Callable[[], T], *, holder: Holder | None = None, keep: bool = False
+    ) -> T:
+        """The object of `key`, made by `make` the first time. One caller makes, the others wait. It is in use until `holder`
+        is released; with `keep` it never leaves before the drain.
 
         Raises what `make` raises, DeadlineError when the caller's time ends first.
         """
         with self._lock:
-            if key in self._objects:
-                return self._objects[key]  # type: ignore[no-any-return]
+            if (shared := self._objects.get(key)) is not None:
+                return self._use(shared, holder)
         with self._making.hold(key, timeout=remaining()):
             with self._lock:
-                if key in self._objects:
-                    return self._objects[key]  # type: ignore[no-any-return]
+                if (shared := self._objects.get(key)) is not None:
+                    return self._use(shared, holder)
             made = make()
             with self._lock:
-                self._objects[key] = made
-            return made
+                shared = self._objects[key] = _Shared(made, keep=keep)
+                return self._use(shared, holder)
 
     def discard(self, key: object) -> None:
-        """Forget and close the object of `key`, if there is one."""
+        """Forget the object of `key`, if there is one: the next `get` makes another. It is closed when nobody uses it."""
         with self._lock:
-            made = self._objects.pop(key, None)
-        _close(made)
+            shared = self._objects.pop(key, None)
+            if shared is None:
+                return
+            if shared.holders:
+                shared.discarded = True
+                self._discarded.add(shared)
+                return
+        _close(shared.made)
+
+    def release(self, holder: Holder) -> None:
+        """`holder` has ended, and uses nothing any more."""
+        with self._lock:
+            held, holder.holds = holder.holds or (), None
+            for shared in held:
+                shared.holders -= 1
+                shared.used = self._clock()
+            gone = [shared for shared in held if shared.discarded and not shared.holders]
+            self._discarded.difference_update(gone)
+        for shared in gone:
+            _close(shared.made)
+
+    def sweep(self) -> None:
+        """Close what nobody has used for long, and the oldest of what nobody uses when there is much of it."""
+        now = self._clock()
+        with self._lock:
+            unused = [
+                (shared.used, key, shared)
+                for key, shared in self._objects.items()
+                if not shared.holders and not shared.keep
+            ]
+            unused.sort(key=lambda entry: entry[0])
+            too_many = len(unused) - _MOST_UNUSED
+            gone = [
+                (key, shared)
+                for place, (used, key, shared) in enumerate(unused)
+                if place < too_many or now - used >= _UNUSED_FOR
+            ]
+            for key, _ in gone:
+                del self._objects[key]
+        for _, shared in gone:
+            _close(shared.made)
 
     def close(self) -> None:
         """Close every object that has a `close` method, newest first."""
         with self._lock:
-            objects, self._objects = list(self._objects.values()), {}
-        for made in reversed(objects):
-            _close(made)
+            objects = [*self._discarded, *self._objects.values()]
+            self._objects, self._discarded = {}, set()
+        for shared in reversed(objects):
+            _close(shared.made)
+
+    def _use(self, shared: _Shared, holder: Holder | None) -> Any:
+        """Note that `shared` is used (the lock is held)."""
+        shared.used = self._clock()
+        if holder is not None and holder.holds is not None and shared not in holder.holds:
+            holder.holds.append(shared)
+            shared.holders += 1
+        return shared.made
 
 
 def _close(made: object) -> None:
@@ -171,6 +254,8 @@ class Context(Generic[SpecT]):
     """The caller's namespace; use `source_namespace`."""
     shared_objects: SharedObjects = field(default_factory=SharedObjects, repr=False)
     """Behind `shared`."""
+    holder: Holder = field(default_factory=Holder, repr=False)
+    """In whose name `shared` asks."""
     calls: ApiCallCounter | None = field(default=None, repr=False)
     """Behind `api_call`."""
 
@@ -192,12 +277,14 @@ class Context(Generic[SpecT]):
         """The configuration object in words, for messages: `Kind namespace/name`."""
         return f"{self.kind} {self.namespace}/{self.name}"
 
-    def shared(self, key: object, make: Callable[[], T]) -> T:
-        """The object of `key` that lives as long as the provider, made by `make` the first time; closed at drain.
+    def shared(self, key: object, make: Callable[[], T], *, keep: bool = False) -> T:
+        """The object of `key`, made by `make` the first time, and shared by all stores and generators of the provider.
 
-        `key` has to hold everything the object depends on, credentials included (by a hash).
+        `key` has to hold everything the object depends on, credentials included (by a hash). The object is closed at drain,
+        or once nobody has used it for an hour: no store that asked for it is open, no call of a generator that did is
+        running. `keep` holds it until the drain: for what can't be made again, a count say.
         """
-        return self.shared_objects.get(key, make)
+        return self.shared_objects.get(key, make, holder=self.holder, keep=keep)
 
     @contextmanager
     def api_call(self, provider: str, call: str) -> Iterator[None]:

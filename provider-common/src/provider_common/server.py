@@ -291,6 +291,7 @@ class Server:
             if time.monotonic() - last_sweep >= 1.0:
                 last_sweep = time.monotonic()
                 self._stores.sweep()
+                self._shared.sweep()
 
     def _healthy(self) -> tuple[bool, dict[str, object]]:
         """Alive as long as it answers: an API server that is away must not restart every provider."""

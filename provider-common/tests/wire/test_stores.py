@@ -1,5 +1,6 @@
 """When a store is opened, shared, checked, replaced and closed."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Self
@@ -198,6 +199,51 @@ def test_stopping_closes_every_store_and_every_shared_object(serve_acme, acme, a
     harness.get_secret(harness.add_store("team-a", acme_spec()), "db")
     harness.server.stop()
     assert acme.closed == 1
+    assert [manager.closed for manager in acme.managers] == [1]
+
+
+def test_what_is_shared_by_credentials_is_closed_after_they_were_rotated_away(
+    serve_acme, acme, acme_spec
+) -> None:
+    """One per rotation would stay for ever. What the open store uses stays, however old it is."""
+    harness = serve_acme(check_credentials_after=0.0, read_window=0)
+    now = time.monotonic()
+    shared = harness.server._shared = harness.server._stores._shared = SharedObjects(clock=lambda: now)
+    store = harness.add_store("team-a", acme_spec())
+    for number in range(20):
+        harness.kube.add_secret("team-a", "token", {"value": f"token-{number}".encode()})
+        assert harness.get_secret(store, "whoami") == f"token-{number}".encode()
+    assert len(shared) == len(acme.managers) == 20
+
+    now += 3601
+    shared.sweep()
+
+    assert len(shared) == 1
+    assert [manager.closed for manager in acme.managers] == [1] * 19 + [0]
+    assert harness.get_secret(store, "whoami") == b"token-19"
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["opened", "not opened"])
+def test_a_store_holds_what_is_shared_until_it_is_closed(serve_acme, acme, acme_spec, fails) -> None:
+    """One that could not be opened holds nothing."""
+    harness = serve_acme(check_credentials_after=0.0, read_window=0)
+    acme.opens = not fails
+    harness.kube.add_secret("team-a", "token", {"value": b"t0ken"})
+    store = harness.add_store("team-a", acme_spec())
+    if fails:
+        with harness.fails():
+            harness.get_secret(store, "whoami")
+    else:
+        harness.get_secret(store, "whoami")
+    (entry,) = harness.server._shared._objects.values()
+    assert entry.holders == (0 if fails else 1)
+
+
+def test_a_generator_holds_what_is_shared_while_it_runs(harness, acme) -> None:
+    harness.generate(harness.add_generator("team-a", {"digits": 4}))
+    harness.generate(harness.add_generator("team-a", {"digits": 4}))
+    (entry,) = harness.server._shared._objects.values()
+    assert (acme.held_while_generating, entry.holders) == ([1, 1], 0)
 
 
 def test_a_store_is_not_told_the_caller_unless_it_says_that_it_depends_on_it(harness, store, acme) -> None:
@@ -269,23 +315,6 @@ def test_retry_settings_and_the_whole_store_reach_the_author(harness, acme, acme
     assert (context.retry.max_retries, context.retry.interval) == (0, 90.0)
     assert (context.store.name, context.store.generation) == ("mine", 3)
     assert context.store.spec["controller"] == "dev"
-
-
-def test_shared_objects_are_made_once_and_closed_newest_first() -> None:
-    closed = []
-
-    class Thing:
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def close(self) -> None:
-            closed.append(self.name)
-
-    shared = SharedObjects()
-    assert shared.get("a", lambda: Thing("a")) is shared.get("a", lambda: Thing("other"))
-    shared.get("b", lambda: Thing("b"))
-    shared.close()
-    assert closed == ["b", "a"]
 
 
 def test_an_open_that_fails_for_good_is_not_tried_by_every_call(harness, acme, acme_spec) -> None:
