@@ -43,7 +43,7 @@ class VaultDynamicSecretGenerator(GeneratorV2[VaultDynamicSecretSpec]):
     def generate(self, ctx: Context[VaultDynamicSecretSpec]) -> Generated:
         """The values that the path gives, and with `revokeOnCleanup` the lease as state."""
         spec = ctx.spec
-        login = ctx.shared("vault-dynamic", Logins).get(ctx)
+        login = ctx.shared("vault-dynamic", Logins, keep=True).get(ctx)
         answer, token = self._ask(login, spec)
         if token is not None and (seconds := lease_seconds(answer)):
             login.client.tokens.keep(token)
@@ -54,7 +54,7 @@ class VaultDynamicSecretGenerator(GeneratorV2[VaultDynamicSecretSpec]):
 
     def cleanup(self, ctx: Context[VaultDynamicSecretSpec], state: Mapping[str, Any]) -> None:
         """Revoke the lease, or the token, that `state` names. What has ended already is a success."""
-        client = ctx.shared("vault-dynamic", Logins).get(ctx).client
+        client = ctx.shared("vault-dynamic", Logins, keep=True).get(ctx).client
         match state:
             case {"leaseID": str(lease)}:
                 body, path, what = {"lease_id": lease}, "sys/leases/revoke", "revocation of a lease"

@@ -50,7 +50,8 @@ _SLACK = 1e-9  # ten times 0.1 is a whole
 
 def fault_counts(ctx: Context[Any]) -> FaultCounts:
     """The counts of the object that `ctx` is about: one for all its stores, as long as the provider runs."""
-    return ctx.shared(("fake faults", ctx.api_version, ctx.kind, ctx.namespace, ctx.name), FaultCounts)
+    key = ("fake faults", ctx.api_version, ctx.kind, ctx.namespace, ctx.name)
+    return ctx.shared(key, FaultCounts, keep=True)
 
 
 def _fault(rule: FaultRule) -> Fault:

@@ -59,7 +59,8 @@ class FakeStore(ProviderV2[FakeStoreSpec]):
     @classmethod
     def open(cls, ctx: Context[FakeStoreSpec]) -> Self:
         """Nothing to log in to: the spec is the backend."""
-        pushed = ctx.shared(("fake pushed", ctx.api_version, ctx.kind, ctx.namespace, ctx.name), Pushed)
+        key = ("fake pushed", ctx.api_version, ctx.kind, ctx.namespace, ctx.name)
+        pushed = ctx.shared(key, Pushed, keep=True)
         return cls(ctx.spec, where=ctx.where, pushed=pushed, faults=fault_counts(ctx))
 
     def get_secret(self, ref: RemoteRef) -> bytes:
