@@ -6,7 +6,7 @@ import grpc
 import pytest
 from eso_e2e.faults import Answer
 
-from .bench import Bench, target
+from .bench import NAMESPACE, Bench, plain_client, target
 
 pytestmark = pytest.mark.real
 
@@ -111,6 +111,46 @@ def test_an_arn_is_a_key(bench: Bench) -> None:
     arn = bench.aws("secretsmanager").create_secret(Name="db", SecretString="1")["ARN"]
 
     assert bench.harness.get_secret(bench.store(), arn) == b"1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "arn"),
+    [
+        ("AWSSecretManager", "arn:aws:secretsmanager:us-east-1:123456789012:secret:db-abcdef"),
+        ("AWSParameterStore", "arn:aws:ssm:us-east-1:123456789012:parameter/db"),
+    ],
+)
+def test_an_arn_of_another_region_is_refused_and_never_a_missing_secret(
+    bench: Bench, kind: str, arn: str
+) -> None:
+    """AWS asks the store's region only, and answers that there is no such secret; the user's copy would go."""
+    store = bench.store(kind)
+    for call in (
+        lambda: bench.harness.get_secret(store, arn),
+        lambda: bench.harness.get_secret(store, arn, metadata_policy="Fetch"),
+        lambda: bench.harness.exists(store, arn),
+        lambda: bench.harness.push(store, arn, {"p": b"1"}, secret_key="p"),
+        lambda: bench.harness.delete(store, arn),
+    ):
+        with bench.harness.fails() as failure:
+            call()
+        assert failure.code == grpc.StatusCode.INVALID_ARGUMENT
+        assert "'us-east-1'" in failure.message
+
+    assert bench.proxy.requests == []
+
+
+@pytest.mark.parametrize("region", ["fips-us-east-1", "us-east-1-fips"])
+def test_a_fips_region_serves_the_arns_of_its_region(bench: Bench, region: str) -> None:
+    """Go takes these names, too."""
+    arn = plain_client(bench.moto, "secretsmanager", "us-east-1").create_secret(Name="db", SecretString="1")[
+        "ARN"
+    ]
+    spec = {**bench.spec(), "region": region}
+    store = bench.harness.add_store(NAMESPACE, spec, kind="AWSSecretManager")
+
+    assert bench.harness.get_secret(store, arn) == b"1"
+    assert "/us-east-1/secretsmanager/" in bench.proxy.requests[-1].headers["authorization"]
 
 
 @pytest.mark.parametrize("policy", ["None", "Fetch"])

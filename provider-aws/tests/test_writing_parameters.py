@@ -6,9 +6,10 @@ from typing import Any
 
 import grpc
 import pytest
+from eso_e2e.faults import RecordedRequest, Reset, Respond
 from provider_common.testing import StoreHandle
 
-from .bench import Bench
+from .bench import Bench, target
 
 pytestmark = pytest.mark.real
 
@@ -125,6 +126,36 @@ def test_a_property_does_not_go_into_what_is_not_json(bench: Bench, store: Store
 
     assert failure.error.code == "CONFLICT"
     assert parameter(bench, "/text")["Value"] == "plain"
+
+
+def test_a_property_that_is_not_text_is_refused_and_not_spoiled(bench: Bench, store: StoreHandle) -> None:
+    with bench.harness.fails() as failure:
+        bench.harness.push(store, "/doc", {"p": b"\xff"}, secret_key="p", property="a")
+
+    assert failure.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert written(bench) == {}
+
+
+def test_a_creation_whose_answer_is_lost_is_a_success(bench: Bench) -> None:
+    """Parameter Store knows no tokens: it calls the second try a duplicate, and what is there is looked at."""
+    bench.proxy.inject(Reset(after_backend=True), headers=target("PutParameter"), times=1)
+    store = bench.store("AWSParameterStore", retries=1)
+    bench.harness.push(store, "/db", {"p": b"1"}, secret_key="p")
+
+    assert (parameter(bench, "/db")["Value"], parameter(bench, "/db")["Version"]) == ("1", 1)
+    assert written(bench) == {"PutParameter": 2}
+
+
+def test_a_parameter_that_somebody_made_meanwhile_is_theirs(bench: Bench, store: StoreHandle) -> None:
+    def first(request: RecordedRequest) -> None:
+        bench.aws("ssm").put_parameter(Name="/db", Value="theirs", Type="String")
+
+    bench.proxy.inject(Respond(first), headers=target("PutParameter"), times=1)
+    with bench.harness.fails() as failure:
+        bench.harness.push(store, "/db", {"p": b"1"}, secret_key="p")
+
+    assert failure.error.code == "CONFLICT"
+    assert parameter(bench, "/db")["Value"] == "theirs"
 
 
 def test_a_value_that_is_hidden_can_not_be_compared(bench: Bench, store: StoreHandle) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
-from eso_e2e.faults import Reset
+from eso_e2e.faults import RecordedRequest, Reset, Respond
 
 from .bench import NAMESPACE, Bench, target
 
@@ -139,18 +139,29 @@ def test_an_equal_property_writes_nothing(bench: Bench) -> None:
     assert written(bench) == {"CreateSecret": 1}
 
 
-def test_a_property_does_not_go_into_what_is_not_json(bench: Bench) -> None:
-    """Writing there would destroy the value; nothing is touched, tags neither."""
+@pytest.mark.parametrize("value", [b"plain", b"12345", b'"text"', b"null", b"{"], ids=bytes.decode)
+def test_a_property_does_not_go_into_what_is_no_json_object(bench: Bench, value: bytes) -> None:
+    """Writing there would destroy the value, a PIN say; nothing is touched, tags neither."""
     store = bench.store()
-    bench.harness.push(store, "text", {"p": b"plain"}, secret_key="p")
+    bench.harness.push(store, "text", {"p": value}, secret_key="p")
     with bench.harness.fails() as failure:
         bench.harness.push(
             store, "text", {"p": b"v"}, secret_key="p", property="a", metadata=metadata(tags={"x": "y"})
         )
 
     assert failure.error.code == "CONFLICT"
-    assert content(bench, "text") == b"plain"
+    assert content(bench, "text") == value
     assert written(bench) == {"CreateSecret": 1}
+
+
+def test_a_property_that_is_not_text_is_refused_and_not_spoiled(bench: Bench) -> None:
+    """A JSON string can't hold it: it would be stored as something else."""
+    with bench.harness.fails() as failure:
+        bench.harness.push(bench.store(), "doc", {"p": b"\xff\xfe"}, secret_key="p", property="a")
+
+    assert failure.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert "'a'" in failure.message
+    assert written(bench) == {}
 
 
 def test_tags_are_brought_up_to_date_and_only_when_asked_for(bench: Bench) -> None:
@@ -253,6 +264,64 @@ def test_a_secret_without_a_version_gets_its_first(bench: Bench) -> None:
     assert answer["VersionId"] == "00000000-0000-0000-0000-000000000001"
 
 
+def current_taken_away(bench: Bench, name: str) -> None:
+    """Somebody took the stage AWSCURRENT off its version."""
+    client = bench.aws("secretsmanager")
+    (version,) = client.describe_secret(SecretId=name)["VersionIdsToStages"]
+    client.update_secret_version_stage(SecretId=name, VersionStage="AWSCURRENT", RemoveFromVersionId=version)
+
+
+def test_a_secret_whose_versions_are_all_old_gets_a_new_one(bench: Bench) -> None:
+    """Not with the token of the first version: AWS refuses it for another value."""
+    store = bench.store()
+    bench.harness.push(store, "db", {"p": b"1"}, secret_key="p")
+    current_taken_away(bench, "db")
+    bench.harness.push(store, "db", {"p": b"2"}, secret_key="p")
+
+    assert content(bench, "db") == b"2"
+
+
+def test_deleting_a_property_where_there_is_no_value_deletes_nothing(bench: Bench) -> None:
+    store = bench.store()
+    bench.harness.push(store, "doc", {"p": b"1"}, secret_key="p", property="a")
+    current_taken_away(bench, "doc")
+    bench.harness.delete(store, "doc", property="a")
+
+    assert "DeleteSecret" not in written(bench)
+
+
+def test_a_secret_that_another_replica_made_meanwhile_is_brought_up_to_date(bench: Bench) -> None:
+    """Two replicas push two properties of a new secret: both are there afterwards."""
+
+    def first(request: RecordedRequest) -> None:
+        bench.aws("secretsmanager").create_secret(
+            Name="doc", SecretString='{"b":"2"}', Tags=[{"Key": "managed-by", "Value": "external-secrets"}]
+        )
+
+    bench.proxy.inject(Respond(first), headers=target("CreateSecret"), times=1)
+    bench.harness.push(bench.store(), "doc", {"p": b"1"}, secret_key="p", property="a")
+
+    assert content(bench, "doc") == b'{"b":"2","a":"1"}'
+
+
+def test_a_replica_of_another_region_is_left_to_its_primary(bench: Bench) -> None:
+    """AWS refuses to write it; the message says where to."""
+    asked = metadata(replicationLocations=["us-east-1"])
+    bench.harness.push(bench.store(), "db", {"p": b"1"}, secret_key="p", metadata=asked)
+    spec = {**bench.spec(), "region": "us-east-1"}
+    far = bench.harness.add_store(NAMESPACE, spec, kind="AWSSecretManager", name="far")
+    for write in (
+        lambda: bench.harness.push(far, "db", {"p": b"2"}, secret_key="p"),
+        lambda: bench.harness.delete(far, "db"),
+    ):
+        with bench.harness.fails() as failure:
+            write()
+        assert failure.error.code == "CONFLICT"
+        assert "'eu-central-1'" in failure.message
+
+    assert bench.harness.get_secret(far, "db") == b"1"
+
+
 def test_a_push_to_what_is_scheduled_for_deletion_is_a_conflict(bench: Bench) -> None:
     store = bench.store()
     bench.harness.push(store, "db", {"p": b"1"}, secret_key="p")
@@ -271,6 +340,8 @@ def test_a_push_to_what_is_scheduled_for_deletion_is_a_conflict(bench: Bench) ->
         ({"secretPushFormat": "hex"}, "secretPushFormat"),
         ({"resourcePolicy": {"blockPublicPolicy": True}}, "policySourceRef"),
         ({"resourcePolicy": {"policySourceRef": {"kind": "Pod", "name": "a", "key": "b"}}}, "kind"),
+        ({"resourcePolicy": {"policySourceRef": {"kind": "Secret", "name": "A_B", "key": "b"}}}, "name"),
+        ({"resourcePolicy": {"policySourceRef": {"kind": "Secret", "name": "a", "key": ""}}}, "key"),
         ({"colour": "red"}, "colour"),
         ({"replicationLocations": ["a", "a"]}, "replicationLocations"),
     ],
@@ -325,6 +396,18 @@ def test_deleting_a_property_leaves_the_others(bench: Bench) -> None:
     bench.harness.delete(store, "doc", property="a")
     assert written(bench)["PutSecretValue"] == 2
     bench.harness.delete(store, "doc", property="b")
+    assert not bench.harness.exists(store, "doc")
+
+
+def test_deleting_the_last_nested_property_takes_the_secret_along(bench: Bench) -> None:
+    """Empty objects that are left of it are nobody's value."""
+    store = bench.store()
+    for prop in ("a.b", "a.c.d"):
+        bench.harness.push(store, "doc", {"p": b"{}"}, secret_key="p", property=prop)
+
+    bench.harness.delete(store, "doc", property="a.b")
+    assert content(bench, "doc") == b'{"a":{"c":{"d":"{}"}}}'
+    bench.harness.delete(store, "doc", property="a.c.d")
     assert not bench.harness.exists(store, "doc")
 
 

@@ -8,40 +8,28 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
 
-from provider_common import (
-    Block,
-    ConflictError,
-    Context,
-    Field,
-    InvalidRequestError,
-    NoSecretError,
-    PushData,
-    PushRemoteRef,
-)
+from provider_common import Block, ConflictError, Field, InvalidRequestError, NoSecretError, PushData
 from provider_common.values import go_json
 from pydantic import model_validator
 
 from provider_aws._push import (
     DESCRIPTION,
-    Locks,
+    Push,
     Tags,
+    Writer,
     as_list,
     check_owner,
-    merged,
     owned,
     surplus,
     with_owner,
     without,
 )
 from provider_aws._values import tags_of
-from provider_aws.spec import AWSParameterStoreSpec
 
-if TYPE_CHECKING:
-    from provider_aws._client import Client
-
-HIDDEN = "sensitive"
+HIDDEN = b"sensitive"
 """What stands in the place of a value that was not decrypted: nothing can be compared with it."""
 
 
@@ -80,70 +68,77 @@ class ParameterOptions(Block):
         return made
 
 
-class ParameterWriter:
-    """Pushes and deletes through one client."""
+@dataclass(frozen=True, slots=True)
+class ParameterPush(Push):
+    """A push, and how the parameter is to be."""
 
-    def __init__(self, ctx: Context[AWSParameterStoreSpec], client: Client) -> None:
-        self._client = client
-        self._prefix = ctx.spec.prefix
-        self._locks = Locks()
+    options: ParameterOptions
 
-    def push(self, data: PushData) -> None:
-        """Create the parameter, or bring it up to date."""
+
+class ParameterWriter(Writer[ParameterPush]):
+    """Pushes and deletes parameters."""
+
+    noun: ClassVar[str] = "parameter"
+
+    def _prepare(self, data: PushData, name: str, what: str) -> ParameterPush:
         options = data.options(ParameterOptions)
-        value = _payload(data, options)
-        name = self._prefix + data.remote_key
-        what = f"parameter {data.remote_key!r}"
-        with self._locks.of(name):
-            found = self._find(name, what)
-            if found is None:
-                text = _text(what, merged(what, b"", data.property, value) if data.property else value)
-                tags = as_list(with_owner(options.tags or {}))
-                self._client.call(
-                    "PutParameter",
-                    what,
-                    Name=name,
-                    Value=text,
-                    Overwrite=False,
-                    Tags=tags,
-                    **options.parameters(),
-                )
-                return
-            tags_there = self._tags(name, what)
-            check_owner(f"Parameter {data.remote_key!r}", tags_there)
-            current = found["Value"]
-            if current == HIDDEN:
-                raise ConflictError(
-                    f"AWS does not show the value of {what}: allow kms:Decrypt, so that it can be compared"
-                )
-            new = merged(what, current.encode(), data.property, value) if data.property else value
-            text = _text(what, new)
-            if text == current:
-                return
-            self._client.call(
-                "PutParameter", what, Name=name, Value=text, Overwrite=True, **options.parameters()
-            )
-            self._patch_tags(name, what, tags_there, options)
+        return ParameterPush(name, what, data.property, _payload(data, options), options)
 
-    def delete(self, ref: PushRemoteRef) -> None:
-        """Remove one property, and the parameter with its last one; without a property, the parameter."""
-        name = self._prefix + ref.remote_key
-        what = f"parameter {ref.remote_key!r}"
-        with self._locks.of(name):
-            found = self._find(name, what)
-            if found is None or not owned(self._tags(name, what)):
+    def _find(self, name: str, what: str) -> dict[str, Any] | None:
+        try:
+            answer = self._client.call("GetParameter", what, Name=name, WithDecryption=True)
+        except NoSecretError:
+            return None
+        found: dict[str, Any] = answer["Parameter"]
+        return found
+
+    def _create(self, push: ParameterPush) -> None:
+        tags = as_list(with_owner(push.options.tags or {}))
+        self._put(push, push.document(), Overwrite=False, Tags=tags)
+
+    def _update(self, push: ParameterPush, found: Mapping[str, Any]) -> None:
+        tags = self._tags(push.name, push.what)
+        check_owner(push.what, tags)
+        current = found["Value"].encode()
+        if current == HIDDEN:
+            raise ConflictError(
+                f"AWS does not show the value of {push.what}: allow kms:Decrypt, so that it can be compared"
+            )
+        document = push.document(current)
+        if document != current:
+            self._put(push, document, Overwrite=True)
+            self._patch_tags(push, tags)
+
+    def _put(self, push: ParameterPush, value: bytes, **more: Any) -> None:
+        text = _text(push.what, value)
+        self._client.call(
+            "PutParameter", push.what, Name=push.name, Value=text, **push.options.parameters(), **more
+        )
+
+    def _patch_tags(self, push: ParameterPush, tags: Mapping[str, str]) -> None:
+        if push.options.tags is None:
+            return
+        wanted = with_owner(push.options.tags)
+        resource: dict[str, Any] = {"ResourceType": "Parameter", "ResourceId": push.name}
+        if keys := surplus(tags, wanted):
+            self._client.call("RemoveTagsFromResource", push.what, TagKeys=keys, **resource)
+        if not wanted.items() <= tags.items():
+            self._client.call("AddTagsToResource", push.what, Tags=as_list(wanted), **resource)
+
+    def _remove(self, name: str, what: str, prop: str, found: Mapping[str, Any]) -> None:
+        if not owned(self._tags(name, what)):
+            return
+        if prop:
+            current = found["Value"].encode()
+            rest = without(current, prop)
+            if rest is not None:
+                if rest != current:
+                    self._rewrite(name, what, found, _text(what, rest))
                 return
-            if ref.property:
-                current = found["Value"].encode()
-                rest = without(current, ref.property)
-                if rest is not None:
-                    if rest != current:
-                        self._rewrite(name, what, found, _text(what, rest))
-                    return
-            try:
-                self._client.call("DeleteParameter", what, Name=name)
-            except NoSecretError:
-                return  # gone since it was read
+        try:
+            self._client.call("DeleteParameter", what, Name=name)
+        except NoSecretError:
+            return  # gone since it was read
 
     def _rewrite(self, name: str, what: str, found: Mapping[str, Any], text: str) -> None:
         """The parameter with another value and everything else as it is."""
@@ -157,29 +152,11 @@ class ParameterWriter:
                         keep["KeyId"] = described["KeyId"]
         self._client.call("PutParameter", what, Name=name, Value=text, Overwrite=True, **keep)
 
-    def _find(self, name: str, what: str) -> dict[str, Any] | None:
-        try:
-            answer = self._client.call("GetParameter", what, Name=name, WithDecryption=True)
-        except NoSecretError:
-            return None
-        found: dict[str, Any] = answer["Parameter"]
-        return found
-
     def _tags(self, name: str, what: str) -> dict[str, str]:
         answer = self._client.call(
             "ListTagsForResource", f"the tags of {what}", ResourceType="Parameter", ResourceId=name
         )
         return tags_of(answer, "TagList")
-
-    def _patch_tags(self, name: str, what: str, tags: Mapping[str, str], options: ParameterOptions) -> None:
-        if options.tags is None:
-            return
-        wanted = with_owner(options.tags)
-        resource: dict[str, Any] = {"ResourceType": "Parameter", "ResourceId": name}
-        if keys := surplus(tags, wanted):
-            self._client.call("RemoveTagsFromResource", what, TagKeys=keys, **resource)
-        if not wanted.items() <= tags.items():
-            self._client.call("AddTagsToResource", what, Tags=as_list(wanted), **resource)
 
 
 def _payload(data: PushData, options: ParameterOptions) -> bytes:

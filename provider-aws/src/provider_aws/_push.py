@@ -1,15 +1,32 @@
-"""What both stores have in common when they write: the mark of ownership, and one property in a JSON document."""
+"""What both stores have in common when they write: the mark of ownership, one property in a JSON document, and the order of
+the steps.
+"""
 
 from __future__ import annotations
 
+import re
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, TypeVar
 
-from provider_common import ConflictError, DeadlineError, remaining
+from provider_common import (
+    ConflictError,
+    DeadlineError,
+    InvalidRequestError,
+    PushData,
+    PushRemoteRef,
+    remaining,
+)
 from provider_common.values import gjson, sjson
 from pydantic import AfterValidator, StringConstraints
+
+from provider_aws.spec import AwsStoreSpec
+
+if TYPE_CHECKING:
+    from provider_aws._client import Client
 
 OWNER_KEY: Final = "managed-by"
 OWNER: Final = "external-secrets"
@@ -38,7 +55,7 @@ def check_owner(what: str, tags: Mapping[str, str]) -> None:
     """Raises ConflictError for what somebody else made."""
     if not owned(tags):
         raise ConflictError(
-            f"{what} was not made by External Secrets: it is left as it is. To hand it over, tag it {OWNER_KEY}={OWNER}"
+            f"{what[:1].upper()}{what[1:]} was not made by External Secrets: it is left as it is. To hand it over, tag it {OWNER_KEY}={OWNER}"
         )
 
 
@@ -60,21 +77,37 @@ def surplus(tags: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
 def merged(what: str, document: bytes, prop: str, value: bytes) -> bytes:
     """`document` with the string `value` at `prop`; nothing at all counts as an empty object.
 
-    Raises ConflictError when it is not JSON: writing would destroy it.
+    Raises ConflictError when it is neither a JSON object nor an array: writing would destroy it. Raises InvalidRequestError
+    for a value that JSON can't hold.
     """
-    if document.strip() and gjson.get(document, "@valid") is None:
+    document = document if document.strip() else b"{}"
+    if not _has_members(document):
         raise ConflictError(
-            f"{what} is not JSON, so it can't take the property {prop!r}: push the whole value, or start anew"
+            f"{what[:1].upper()}{what[1:]} is not a JSON object, so it can't take the property {prop!r}: push the whole value,"
+            " or start anew"
         )
-    return sjson.set_string(document if document.strip() else b"{}", prop, value)
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        raise InvalidRequestError(
+            f"The value for the property {prop!r} of {what} is not text, and JSON holds nothing else: encode it first"
+        ) from None
+    return sjson.set_string(document, prop, value)
 
 
 def without(document: bytes, prop: str) -> bytes | None:
-    """`document` without `prop`, unchanged when that is not there; None when nothing else is left."""
-    if gjson.get(document, "@valid") is None:
+    """`document` without `prop`, unchanged when that is not there; None when nothing but empty objects would be left."""
+    if not _has_members(document):
         return document
     rest = sjson.delete(document, prop)
-    return None if rest != document and rest.strip() in {b"{}", b"[]"} else rest
+    return None if rest != document and not _KEY.sub(b"", rest).strip(b"{}[], \t\r\n") else rest
+
+
+def _has_members(document: bytes) -> bool:
+    return document.lstrip()[:1] in {b"{", b"["} and gjson.get(document, "@valid") is not None
+
+
+_KEY = re.compile(rb'"(?:[^"\\]|\\.)*"\s*:')
 
 
 class Locks:
@@ -95,3 +128,76 @@ class Locks:
             yield
         finally:
             lock.release()
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """One push, read and checked before AWS is asked."""
+
+    name: str
+    what: str
+    property: str
+    value: bytes = field(repr=False)
+
+    def document(self, current: bytes = b"") -> bytes:
+        """What is to be stored where `current` is."""
+        return merged(self.what, current, self.property, self.value) if self.property else self.value
+
+
+PushT = TypeVar("PushT", bound=Push)
+
+
+class Writer(ABC, Generic[PushT]):
+    """Pushes and deletes through one client, for one store."""
+
+    noun: ClassVar[str]
+    """What the service calls a secret."""
+
+    def __init__(self, spec: AwsStoreSpec, client: Client) -> None:
+        self._spec = spec
+        self._client = client
+        self._locks = Locks()
+
+    def push(self, data: PushData) -> None:
+        """Create it, or bring it up to date. Raises ConflictError for what is not ours."""
+        push = self._prepare(data, self._spec.name_of(data.remote_key), f"{self.noun} {data.remote_key!r}")
+        with self._locks.of(push.name):
+            found = self._find(push.name, push.what) or self._create_or_find(push)
+            if found is not None:
+                self._update(push, found)
+
+    def _create_or_find(self, push: PushT) -> dict[str, Any] | None:
+        try:
+            self._create(push)
+        except ConflictError:
+            # Made since: by another replica, or by this very call, the answer to which was lost.
+            found = self._find(push.name, push.what)
+            if found is None:
+                raise
+            return found
+        return None
+
+    def delete(self, ref: PushRemoteRef) -> None:
+        """Remove one property, and the whole with its last one; without a property, the whole. What is absent or not ours
+        stays as it is.
+        """
+        name, what = self._spec.name_of(ref.remote_key), f"{self.noun} {ref.remote_key!r}"
+        with self._locks.of(name):
+            found = self._find(name, what)
+            if found is not None:
+                self._remove(name, what, ref.property, found)
+
+    @abstractmethod
+    def _prepare(self, data: PushData, name: str, what: str) -> PushT: ...
+
+    @abstractmethod
+    def _find(self, name: str, what: str) -> dict[str, Any] | None: ...
+
+    @abstractmethod
+    def _create(self, push: PushT) -> None: ...
+
+    @abstractmethod
+    def _update(self, push: PushT, found: Mapping[str, Any]) -> None: ...
+
+    @abstractmethod
+    def _remove(self, name: str, what: str, prop: str, found: Mapping[str, Any]) -> None: ...

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from provider_common import (
     Block,
@@ -20,18 +21,18 @@ from provider_common import (
     MissingReferenceError,
     NoSecretError,
     PushData,
-    PushRemoteRef,
     SecretKeySelector,
 )
+from provider_common.spec import DataKey, ObjectName
 from pydantic import model_validator
 
 from provider_aws._push import (
     DESCRIPTION,
-    Locks,
+    Push,
     Tags,
+    Writer,
     as_list,
     check_owner,
-    merged,
     owned,
     surplus,
     with_owner,
@@ -51,8 +52,8 @@ class PolicySource(Block):
     """Where the text of a resource policy is, in the PushSecret's namespace."""
 
     kind: Literal["ConfigMap", "Secret"]
-    name: str
-    key: str
+    name: ObjectName
+    key: DataKey
 
 
 class ResourcePolicy(Block):
@@ -85,147 +86,38 @@ class SecretOptions(Block):
         return self
 
 
-class SecretWriter:
-    """Pushes and deletes through one client."""
+@dataclass(frozen=True, slots=True)
+class SecretPush(Push):
+    """A push, and how the secret is to be. `policy` None: the metadata does not mention one."""
+
+    options: SecretOptions
+    policy: str | None
+
+
+class SecretWriter(Writer[SecretPush]):
+    """Pushes and deletes secrets."""
+
+    noun: ClassVar[str] = "secret"
 
     def __init__(self, ctx: Context[AWSSecretManagerSpec], client: Client) -> None:
-        self._ctx = ctx
-        self._client = client
-        self._spec = ctx.spec
-        self._locks = Locks()
+        super().__init__(ctx.spec, client)
+        self._auth = ctx.auth
+        self._how_to_delete = ctx.spec.secrets_manager
 
-    def push(self, data: PushData) -> None:
-        """Create the secret, or bring it up to date."""
+    def _prepare(self, data: PushData, name: str, what: str) -> SecretPush:
         options = data.options(SecretOptions)
-        value = data.value()
-        name = self._spec.prefix + data.remote_key
-        what = f"secret {data.remote_key!r}"
-        policy = self._policy(options, data)
-        with self._locks.of(name):
-            found = self._describe(name, what)
-            if found is None:
-                self._create(name, what, self._document(what, data, b"", value), options)
-                if policy:
-                    self._put_policy(name, what, policy, options)
-                return
-            check_owner(f"Secret {data.remote_key!r}", tags_of(found))
-            if found.get("DeletedDate") is not None:
-                raise ConflictError(
-                    f"Secret {data.remote_key!r} is scheduled for deletion, and its name is taken until"
-                    f" {found['DeletedDate']:%Y-%m-%d}: restore it, or wait"
-                )
-            current = self._current(name, what) if found.get("VersionIdsToStages") else None
-            # Decided before anything is written: a value that can't be merged leaves everything as it is.
-            document = self._document(what, data, current or b"", value)
-            self._patch_tags(name, what, tags_of(found), options)
-            self._patch_policy(name, what, policy, options)
-            self._patch_replicas(name, what, found, options)
-            if current is None:
-                self._put(name, what, document, options, token=FIRST_VERSION)
-            elif current != document:
-                self._put(name, what, document, options, token=str(uuid.uuid4()))
-
-    def delete(self, ref: PushRemoteRef) -> None:
-        """Remove one property, and the secret with its last one; without a property, the secret."""
-        name = self._spec.prefix + ref.remote_key
-        what = f"secret {ref.remote_key!r}"
-        with self._locks.of(name):
-            found = self._describe(name, what)
-            if found is None or found.get("DeletedDate") is not None or not owned(tags_of(found)):
-                return
-            if ref.property and (current := self._current_value(name, what)) is not None:
-                rest = without(value_of(current, ref.remote_key), ref.property)
-                if rest is not None:
-                    if rest != value_of(current, ref.remote_key):
-                        as_text = current.get("SecretString") is not None
-                        self._put_value(name, what, rest, as_text=as_text, token=str(uuid.uuid4()))
-                    return
-            self._delete_whole(name, what, found)
-
-    def _delete_whole(self, name: str, what: str, found: Mapping[str, Any]) -> None:
-        how = self._spec.secrets_manager
-        options: dict[str, Any] = {}
-        if how.force_delete_without_recovery:
-            options["ForceDeleteWithoutRecovery"] = True
-        elif how.recovery_window_in_days:
-            options["RecoveryWindowInDays"] = how.recovery_window_in_days
-        try:
-            if regions := _replicas(found):
-                self._client.call(
-                    "RemoveRegionsFromReplication", what, SecretId=name, RemoveReplicaRegions=sorted(regions)
-                )
-            self._client.call("DeleteSecret", what, SecretId=name, **options)
-        except (MissingReferenceError, NoSecretError):
-            return  # gone since it was described
-
-    def _describe(self, name: str, what: str) -> dict[str, Any] | None:
-        try:
-            return self._client.call("DescribeSecret", what, SecretId=name)
-        except NoSecretError:
-            return None
-
-    def _current(self, name: str, what: str) -> bytes | None:
-        answer = self._current_value(name, what)
-        return None if answer is None else value_of(answer, what)
-
-    def _current_value(self, name: str, what: str) -> dict[str, Any] | None:
-        try:
-            return self._client.call("GetSecretValue", what, SecretId=name, VersionStage=CURRENT)
-        except NoSecretError:
-            return None  # versions without a current one
-
-    @staticmethod
-    def _document(what: str, data: PushData, current: bytes, value: bytes) -> bytes:
-        return merged(what, current, data.property, value) if data.property else value
-
-    def _create(self, name: str, what: str, value: bytes, options: SecretOptions) -> None:
-        replicas: dict[str, Any] = {}
-        if options.replication_locations:
-            replicas["AddReplicaRegions"] = self._regions(options.replication_locations, options)
-        self._client.call(
-            "CreateSecret",
-            what,
-            Name=name,
-            ClientRequestToken=FIRST_VERSION,
-            Description=options.description,
-            KmsKeyId=options.kms_key_id,
-            Tags=as_list(with_owner(options.tags or {})),
-            **_content(what, value, as_text=options.as_text),
-            **replicas,
-        )
-
-    def _put(self, name: str, what: str, value: bytes, options: SecretOptions, *, token: str) -> None:
-        self._put_value(name, what, value, as_text=options.as_text, token=token)
-
-    def _put_value(self, name: str, what: str, value: bytes, *, as_text: bool, token: str) -> None:
-        self._client.call(
-            "PutSecretValue",
-            what,
-            SecretId=name,
-            ClientRequestToken=token,
-            **_content(what, value, as_text=as_text),
-        )
-
-    def _patch_tags(self, name: str, what: str, tags: Mapping[str, str], options: SecretOptions) -> None:
-        if options.tags is None:
-            return
-        wanted = with_owner(options.tags)
-        if keys := surplus(tags, wanted):
-            self._client.call("UntagResource", what, SecretId=name, TagKeys=keys)
-        if not wanted.items() <= tags.items():
-            self._client.call("TagResource", what, SecretId=name, Tags=as_list(wanted))
+        return SecretPush(name, what, data.property, data.value(), options, self._policy(options, data))
 
     def _policy(self, options: SecretOptions, data: PushData) -> str | None:
-        """The policy's text; None when the metadata does not mention a policy."""
         if options.resource_policy is None:
             return None
         source = options.resource_policy.policy_source_ref
         # The namespace is the PushSecret's, whatever the scope of the store's own credentials is.
         where = {"name": source.name, "key": source.key, "namespace": data.source_namespace}
         if source.kind == "ConfigMap":
-            content = self._ctx.auth.config_map_key(ConfigMapKeySelector.model_validate(where))
+            content = self._auth.config_map_key(ConfigMapKeySelector.model_validate(where))
         else:
-            content = self._ctx.auth.secret_key(SecretKeySelector.model_validate(where))
+            content = self._auth.secret_key(SecretKeySelector.model_validate(where))
         text = content.decode("utf-8", "replace").strip()
         if text and _json(text) is None:
             raise InvalidRequestError(
@@ -233,35 +125,138 @@ class SecretWriter:
             )
         return text
 
-    def _patch_policy(self, name: str, what: str, policy: str | None, options: SecretOptions) -> None:
-        if policy is None:
-            return
-        present = self._client.call("GetResourcePolicy", what, SecretId=name).get("ResourcePolicy")
-        if not policy:
-            if present:
-                self._client.call("DeleteResourcePolicy", what, SecretId=name)
-        elif not present or _json(present) != _json(policy):
-            self._put_policy(name, what, policy, options)
+    def _find(self, name: str, what: str) -> dict[str, Any] | None:
+        try:
+            return self._client.call("DescribeSecret", what, SecretId=name)
+        except NoSecretError:
+            return None
 
-    def _put_policy(self, name: str, what: str, policy: str, options: SecretOptions) -> None:
-        block = options.resource_policy.block_public_policy if options.resource_policy else None
-        more: dict[str, Any] = {} if block is None else {"BlockPublicPolicy": block}
-        self._client.call("PutResourcePolicy", what, SecretId=name, ResourcePolicy=policy, **more)
+    def _create(self, push: SecretPush) -> None:
+        more: dict[str, Any] = {}
+        if push.options.replication_locations:
+            more["AddReplicaRegions"] = _regions(push, push.options.replication_locations)
+        self._client.call(
+            "CreateSecret",
+            push.what,
+            Name=push.name,
+            ClientRequestToken=FIRST_VERSION,
+            Description=push.options.description,
+            KmsKeyId=push.options.kms_key_id,
+            Tags=as_list(with_owner(push.options.tags or {})),
+            **_content(push.what, push.document(), as_text=push.options.as_text),
+            **more,
+        )
+        if push.policy:
+            self._put_policy(push, push.policy)
 
-    def _patch_replicas(self, name: str, what: str, found: Mapping[str, Any], options: SecretOptions) -> None:
-        if options.replication_locations is None:
+    def _update(self, push: SecretPush, found: Mapping[str, Any]) -> None:
+        tags = tags_of(found)
+        check_owner(push.what, tags)
+        if found.get("DeletedDate") is not None:
+            raise ConflictError(
+                f"AWS keeps the name of {push.what} until {found['DeletedDate']:%Y-%m-%d}: it is scheduled for deletion;"
+                " restore it, or wait"
+            )
+        self._check_primary(push.what, found)
+        versions = found.get("VersionIdsToStages")
+        current = self._current(push.name, push.what) if versions else None
+        before = None if current is None else value_of(current, push.what)
+        # Decided before anything is written: a value that can't be merged leaves everything as it is.
+        document = push.document(before or b"")
+        content = _content(push.what, document, as_text=push.options.as_text)
+        self._patch_tags(push, tags)
+        self._patch_policy(push)
+        self._patch_replicas(push, found)
+        if document != before:
+            # A token that a version has already would not make another one.
+            self._put_value(push.name, push.what, content, token=None if versions else FIRST_VERSION)
+
+    def _remove(self, name: str, what: str, prop: str, found: Mapping[str, Any]) -> None:
+        if found.get("DeletedDate") is not None or not owned(tags_of(found)):
             return
-        present, wanted = _replicas(found), set(options.replication_locations)
-        if gone := sorted(present - wanted):
-            self._client.call("RemoveRegionsFromReplication", what, SecretId=name, RemoveReplicaRegions=gone)
-        if new := tuple(sorted(wanted - present)):
-            self._client.call(
-                "ReplicateSecretToRegions", what, SecretId=name, AddReplicaRegions=self._regions(new, options)
+        self._check_primary(what, found)
+        if prop:
+            current = self._current(name, what)
+            if current is None:
+                return  # without a value there is no property
+            before = value_of(current, what)
+            rest = without(before, prop)
+            if rest is not None:
+                if rest != before:
+                    as_text = current.get("SecretString") is not None
+                    self._put_value(name, what, _content(what, rest, as_text=as_text))
+                return
+        try:
+            if regions := _replicas(found):
+                self._client.call(
+                    "RemoveRegionsFromReplication", what, SecretId=name, RemoveReplicaRegions=sorted(regions)
+                )
+            self._client.call("DeleteSecret", what, SecretId=name, **self._how_to_delete.parameters())
+        except (MissingReferenceError, NoSecretError):
+            return  # gone since it was described
+
+    def _check_primary(self, what: str, found: Mapping[str, Any]) -> None:
+        primary = found.get("PrimaryRegion") or self._spec.plain_region
+        if primary != self._spec.plain_region:
+            raise ConflictError(
+                f"AWS has only a replica of {what} in this region: use a store of region {primary!r}"
             )
 
-    @staticmethod
-    def _regions(regions: tuple[str, ...], options: SecretOptions) -> list[dict[str, str]]:
-        return [{"Region": region, "KmsKeyId": options.kms_key_id} for region in regions]
+    def _current(self, name: str, what: str) -> dict[str, Any] | None:
+        try:
+            return self._client.call("GetSecretValue", what, SecretId=name, VersionStage=CURRENT)
+        except NoSecretError:
+            return None  # versions without a current one
+
+    def _put_value(
+        self, name: str, what: str, content: Mapping[str, Any], *, token: str | None = None
+    ) -> None:
+        token = token or str(uuid.uuid4())
+        self._client.call("PutSecretValue", what, SecretId=name, ClientRequestToken=token, **content)
+
+    def _patch_tags(self, push: SecretPush, tags: Mapping[str, str]) -> None:
+        if push.options.tags is None:
+            return
+        wanted = with_owner(push.options.tags)
+        if keys := surplus(tags, wanted):
+            self._client.call("UntagResource", push.what, SecretId=push.name, TagKeys=keys)
+        if not wanted.items() <= tags.items():
+            self._client.call("TagResource", push.what, SecretId=push.name, Tags=as_list(wanted))
+
+    def _patch_policy(self, push: SecretPush) -> None:
+        if push.policy is None:
+            return
+        present = self._client.call("GetResourcePolicy", push.what, SecretId=push.name).get("ResourcePolicy")
+        if not push.policy:
+            if present:
+                self._client.call("DeleteResourcePolicy", push.what, SecretId=push.name)
+        elif not present or _json(present) != _json(push.policy):
+            self._put_policy(push, push.policy)
+
+    def _put_policy(self, push: SecretPush, policy: str) -> None:
+        block = push.options.resource_policy.block_public_policy if push.options.resource_policy else None
+        more: dict[str, Any] = {} if block is None else {"BlockPublicPolicy": block}
+        self._client.call("PutResourcePolicy", push.what, SecretId=push.name, ResourcePolicy=policy, **more)
+
+    def _patch_replicas(self, push: SecretPush, found: Mapping[str, Any]) -> None:
+        if push.options.replication_locations is None:
+            return
+        present, wanted = _replicas(found), set(push.options.replication_locations)
+        if gone := sorted(present - wanted):
+            self._client.call(
+                "RemoveRegionsFromReplication", push.what, SecretId=push.name, RemoveReplicaRegions=gone
+            )
+        if new := sorted(wanted - present):
+            self._client.call(
+                "ReplicateSecretToRegions",
+                push.what,
+                SecretId=push.name,
+                AddReplicaRegions=_regions(push, new),
+            )
+
+
+def _regions(push: SecretPush, regions: Iterable[str]) -> list[dict[str, str]]:
+    return [{"Region": region, "KmsKeyId": push.options.kms_key_id} for region in regions]
 
 
 def _replicas(found: Mapping[str, Any]) -> set[str]:

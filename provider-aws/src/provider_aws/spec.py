@@ -6,9 +6,9 @@ new object's `spec` (without `service`: the kind says it). What could only go wr
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from provider_common import Alias, Block, Column, Field, Rule, Spec
+from provider_common import Alias, Block, Column, Field, InvalidRequestError, Rule, Spec
 from pydantic import StringConstraints, model_validator
 
 from provider_aws.auth import AwsAuth, StaticAuth
@@ -87,6 +87,25 @@ class AwsStoreSpec(Spec):
         return self
 
     @property
+    def plain_region(self) -> str:
+        """The region without the mark by which older tools ask for its FIPS endpoint."""
+        return self.region.removeprefix("fips-").removesuffix("-fips")
+
+    def name_of(self, key: str) -> str:
+        """The name or ARN of the secret that a manifest calls `key`.
+
+        Raises InvalidRequestError for an ARN of another region: the region that is asked would say that there is no such
+        secret, and the user's copy would go.
+        """
+        name = self.prefix + key
+        region = name.split(":")[3] if name.count(":") >= 5 and name.startswith("arn:") else ""
+        if region and region != self.plain_region:
+            raise InvalidRequestError(
+                f"{key!r} is in region {region!r}, and this store is of {self.region!r}: use a store of that region"
+            )
+        return name
+
+    @property
     def tags_depend_on_caller(self) -> bool:
         """True when the session's tags name the namespace on whose behalf AWS is called."""
         return self.role is not None and self.session_tags_policy != "None"
@@ -121,6 +140,12 @@ class Deletion(Block):
         if self.force_delete_without_recovery and self.recovery_window_in_days:
             raise ValueError("forceDeleteWithoutRecovery and recoveryWindowInDays exclude each other")
         return self
+
+    def parameters(self) -> dict[str, Any]:
+        """Parameters of DeleteSecret."""
+        if self.force_delete_without_recovery:
+            return {"ForceDeleteWithoutRecovery": True}
+        return {"RecoveryWindowInDays": self.recovery_window_in_days} if self.recovery_window_in_days else {}
 
 
 class AWSSecretManagerSpec(AwsStoreSpec):
