@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -103,6 +107,40 @@ def test_a_retry_that_cannot_end_in_time_is_not_begun(interval: float, retry_aft
         context(RetrySettings(max_retries=5, interval=interval)).retrying(call)
 
     assert len(calls) == 1
+
+
+def test_a_retry_interval_of_nothing_is_no_flood() -> None:
+    """With `retryInterval: 0s` and a huge `maxRetries` a backend that is down would get as many calls as a thread can make."""
+    calls: list[float] = []
+
+    def call() -> None:
+        calls.append(time.monotonic())
+        raise TemporaryError("away")
+
+    with call_deadline(1.5), pytest.raises(TemporaryError, match="away"):
+        context(RetrySettings(max_retries=10**9, interval=0.0)).retrying(call)
+
+    pauses = [after - before for before, after in pairwise(calls)]
+    assert len(calls) > 2
+    assert min(pauses) >= 0.1
+    assert len({round(pause, 3) for pause in pauses}) > 1, "all callers would come back together"
+
+
+def test_a_caller_who_leaves_ends_the_pause_before_a_retry() -> None:
+    """A cancelled call would hold its thread for as long as the store's `retryInterval`."""
+    there = threading.Event()
+    there.set()
+
+    def call() -> None:
+        threading.Timer(0.1, there.clear).start()
+        raise TemporaryError("away")
+
+    def run() -> None:
+        start_call(30, there.is_set)
+        context(RetrySettings(max_retries=1, interval=20.0)).retrying(call)
+
+    with ThreadPoolExecutor(1) as pool, pytest.raises(DeadlineError, match="gone"):
+        pool.submit(copy_context().run, run).result(timeout=10)
 
 
 def test_no_time_left_is_a_deadline_error() -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -80,6 +81,13 @@ def call_deadline(seconds: float | None) -> Iterator[None]:
         yield
     finally:
         _call.set(outer)
+
+
+_SHORTEST_PAUSE = (0.1, 0.3)
+"""Seconds between two tries of a backend call at least: somewhere between these, so that callers do not march in step."""
+
+_LOOK_AFTER = 0.25
+"""Seconds after which a waiting call looks whether its caller is still there."""
 
 
 class ApiCallCounter(Protocol):
@@ -300,7 +308,8 @@ class Context(Generic[SpecT]):
     def retrying(self, call: Callable[[], T], *, max_retries: int = 0, interval: float = 1.0) -> T:
         """`call()`, tried again after a TemporaryError by the store's `retrySettings`, else by the arguments given.
 
-        A retry that could not end before the caller's deadline is not made.
+        A retry that could not end before the caller's deadline is not made. However short the interval is, there are 0.1 to
+        0.3 s between two tries, at random: `retryInterval: 0s` must not become a flood when a backend is down.
         """
         retries = self.retry.max_retries if self.retry.max_retries is not None else max_retries
         wait = self.retry.interval if self.retry.interval is not None else interval
@@ -310,12 +319,19 @@ class Context(Generic[SpecT]):
             except DeadlineError:
                 raise
             except TemporaryError as error:
-                pause = max(wait, error.retry_after or 0.0)
+                pause = max(wait, error.retry_after or 0.0, random.uniform(*_SHORTEST_PAUSE))  # noqa: S311 - no secret
                 if retries <= 0 or pause >= remaining():
                     raise
                 retries -= 1
-                # An event that nobody sets: a sleep that a debugger and a signal can break.
-                threading.Event().wait(pause)
+                _pause(pause)
+
+
+def _pause(seconds: float) -> None:
+    """Raises DeadlineError when the caller goes away meanwhile."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        # An event that nobody sets: a sleep that a debugger and a signal can break.
+        threading.Event().wait(min(left, remaining(), _LOOK_AFTER))
 
 
 NOT_FOR_YOU = "\0"
