@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -165,6 +167,88 @@ class TestConfig:
         assert failure.code is StatusCode.UNAVAILABLE
         assert cloud.tokens.subjects == []
 
+    def test_what_an_address_sets_as_a_cookie_is_not_kept(self, cloud: Cloud) -> None:
+        """Connections are shared by all stores; what one of them was given is not for the next."""
+        url = "https://idp.example/token"
+        cloud.proxy.route("idp.example", "http://127.0.0.1:9")
+        given = Answer(200, headers={"Set-Cookie": "session=1; Domain=idp.example"}, body=b"subject")
+        cloud.proxy.inject(given, host="idp.example")
+        for name in ("one", "two"):
+            source = config({"url": url, "headers": {"X-Store": name}})
+            cloud.harness.kube.add_config_map(NAMESPACE, name, {"config.json": json.dumps(source)})
+            ref = {"credConfig": {"name": name, "key": "config.json"}, "externalTokenEndpoint": url}
+            auth = {"workloadIdentityFederation": ref}
+            cloud.harness.exists(cloud.store(name=name, spec={"projectID": "acme", "auth": auth}), "db")
+
+        asked = [dict(r.headers) for r in cloud.proxy.requests if r.host == "idp.example"]
+        assert [headers["x-store"] for headers in asked] == ["one", "two"]
+        assert not any("cookie" in headers for headers in asked)
+
+    @pytest.mark.parametrize("format_type", ["text", "json"])
+    def test_an_address_that_answers_nonsense_is_a_credentials_error(
+        self, cloud: Cloud, format_type: str
+    ) -> None:
+        """Also what is nested so deep that it can't be parsed."""
+        url = "https://idp.example/token"
+        cloud.proxy.route("idp.example", "http://127.0.0.1:9")
+        body = b"\xff\xfe" if format_type == "text" else b"[" * 100_000
+        cloud.proxy.inject(Answer(200, body=body), host="idp.example")
+        source = {"url": url, "format": {"type": format_type, "subject_token_field_name": "token"}}
+        store = from_config(cloud, config(source), externalTokenEndpoint=url)
+
+        with cloud.harness.fails() as failure:
+            cloud.harness.get_secret(store, "db")
+
+        assert failure.code is StatusCode.UNAUTHENTICATED
+
+    def test_a_token_never_leaves_for_a_universe_that_a_user_names(self, cloud: Cloud) -> None:
+        """Whose STS is asked decides who gets the token: a file of the provider's, or an answer from inside the cluster."""
+        url = "https://idp.example/token"
+        cloud.proxy.route("idp.example", "http://127.0.0.1:9")
+        cloud.proxy.inject(Answer(200, body=b"subject"), host="idp.example")
+        content = config({"url": url}, universe_domain="evil.example")
+        store = from_config(cloud, content, externalTokenEndpoint=url)
+
+        with cloud.harness.fails() as failure:
+            cloud.harness.get_secret(store, "db")
+
+        assert failure.code is StatusCode.INVALID_ARGUMENT
+        assert "universe_domain" in failure.message
+        assert cloud.proxy.requests == []
+
+    def test_a_universe_that_the_provider_is_in_may_be_named(
+        self, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GOOGLE_CLOUD_UNIVERSE_DOMAIN", "example.goog")
+        cloud.proxy.route("sts.example.goog", cloud.tokens.url)
+        cloud.harness.kube.add_service_account(NAMESPACE, "app")
+
+        store = store_of(cloud, serviceAccountRef={"name": "app"}, audience=AUDIENCE)
+
+        assert cloud.harness.get_secret(store, "db") == b"s3cret"
+        assert [request.host for request in cloud.proxy.requests] == ["sts.example.goog"]
+
+    @pytest.mark.parametrize("kind", ["large", "pipe", "folder"])
+    def test_a_file_that_is_no_token_is_not_read_to_its_end(
+        self, cloud: Cloud, tmp_path: Path, kind: str
+    ) -> None:
+        """A device or a pipe has none: the name is the user's, the memory and the threads are everybody's."""
+        file = tmp_path / "token"
+        match kind:
+            case "large":
+                file.write_bytes(b"x" * 2_000_000)
+            case "pipe":
+                os.mkfifo(file)
+            case _:
+                file.mkdir()
+        store = from_config(cloud, config({"file": str(file)}))
+
+        with cloud.harness.fails() as failure:
+            cloud.harness.get_secret(store, "db")
+
+        assert failure.code is StatusCode.UNAUTHENTICATED
+        assert cloud.tokens.subjects == []
+
     def test_a_file_that_is_not_there_is_a_credentials_error(self, cloud: Cloud) -> None:
         store = from_config(cloud, config({"file": "/nowhere/token"}))
 
@@ -191,7 +275,7 @@ class TestConfig:
         assert "AKIA2" in cloud.tokens.subjects[0]["subject_token"]
         assert "sts.eu-central-1.amazonaws.com" in cloud.tokens.subjects[0]["subject_token"]
 
-    def test_a_token_from_a_file_and_the_jsons_impersonation(self, cloud: Cloud, tmp_path: Any) -> None:
+    def test_a_token_from_a_file_and_the_jsons_impersonation(self, cloud: Cloud, tmp_path: Path) -> None:
         file = tmp_path / "token"
         file.write_text("subject")
         content = config(
@@ -202,7 +286,7 @@ class TestConfig:
         assert cloud.tokens.subjects[0]["subject_token"] == "subject"
         assert acted_as(cloud) == [READER]
 
-    def test_the_manifests_audience_and_account_win(self, cloud: Cloud, tmp_path: Any) -> None:
+    def test_the_manifests_audience_and_account_win(self, cloud: Cloud, tmp_path: Path) -> None:
         file = tmp_path / "token"
         file.write_text("subject")
         content = config(
@@ -254,7 +338,7 @@ class TestConfig:
             assert word in failure.message
         assert "evil" not in failure.message
 
-    @pytest.mark.parametrize("content", ["no json", "[]"])
+    @pytest.mark.parametrize("content", ["no json", "[]", "[" * 100_000], ids=["text", "list", "nested"])
     def test_a_config_that_is_no_object_is_named(self, cloud: Cloud, content: str) -> None:
         cloud.harness.kube.add_config_map(NAMESPACE, "wif", {"config.json": content})
         store = store_of(cloud, credConfig={"name": "wif", "key": "config.json"})
@@ -274,6 +358,7 @@ class TestConfig:
         assert failure.error.code == "MISSING_REFERENCE"
 
 
+GOOGLE = "googleapis.com"
 OWN = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
@@ -292,6 +377,8 @@ OWN = "/var/run/secrets/kubernetes.io/serviceaccount"
         (config({"certificate": {}}), "certificate is not allowed"),
         (config({"url": "https://idp.example/other"}), "externalTokenEndpoint"),
         (config({"url": "file:///etc/passwd"}), "externalTokenEndpoint"),
+        (config({"file": "/a"}, quota_project_id="a\nb"), "quota_project_id"),
+        (config({"file": "/a"}, quota_project_id=["a"]), "quota_project_id"),
         (
             config({**AWS_SOURCE, "url": "http://10.0.0.1/latest/meta-data/iam/security-credentials"}),
             "url has",
@@ -305,6 +392,7 @@ OWN = "/var/run/secrets/kubernetes.io/serviceaccount"
         (config({**AWS_SOURCE, "environment_id": "AWS1", "url": "http://evil.example"}), "url has"),
         (config({**AWS_SOURCE, "executable": {}}), "executable is not allowed"),
         (config({"file": "/a"}, universe_domain="a/b"), "universe_domain"),
+        (config({"file": "/a"}, universe_domain="evil.example"), "universe_domain"),
         (config({"file": "/a"}, token_url="https://sts.googleapis.com/v1/token/"), "token_url"),
         (config({"file": "/a"}, token_url="https://sts.other.example/v1/token"), "token_url"),
         (config({"file": "/a"}, token_info_url="https://evil.example"), "token_info_url"),
@@ -325,7 +413,9 @@ OWN = "/var/run/secrets/kubernetes.io/serviceaccount"
     ],
 )
 def test_what_a_config_may_not_say(content: dict[str, Any], problem: str) -> None:
-    _, problems = external.check(content, own_source=False, token_endpoint="https://idp.example/")
+    _, problems = external.check(
+        content, own_source=False, token_endpoint="https://idp.example/", universe=GOOGLE
+    )
     assert any(problem in text for text in problems), problems
 
 
@@ -341,11 +431,6 @@ def test_what_a_config_may_not_say(content: dict[str, Any], problem: str) -> Non
             "https://sts.googleapis.com/v1/token",
         ),
         (
-            config({"file": "/a"}, universe_domain="example.goog"),
-            external.JWT_TOKEN,
-            "https://sts.example.goog/v1/token",
-        ),
-        (
             config(
                 {"file": "/a"},
                 service_account_impersonation_url=external.impersonation_url(READER).replace(
@@ -356,11 +441,21 @@ def test_what_a_config_may_not_say(content: dict[str, Any], problem: str) -> Non
             "https://sts.googleapis.com/v1/token",
         ),
     ],
-    ids=["file", "url", "aws", "aws-ipv6", "universe", "regional-impersonation"],
+    ids=["file", "url", "aws", "aws-ipv6", "regional-impersonation"],
 )
 def test_what_a_config_leaves_out_has_googles_defaults(
     content: dict[str, Any], token_type: str, token_url: str
 ) -> None:
-    checked, problems = external.check(content, own_source=False, token_endpoint="https://idp.example/")
+    checked, problems = external.check(
+        content, own_source=False, token_endpoint="https://idp.example/", universe=GOOGLE
+    )
     assert problems == []
     assert (checked["subject_token_type"], checked["token_url"]) == (token_type, token_url)
+
+
+def test_an_address_that_is_none_is_a_problem_and_no_bug() -> None:
+    """The manifest repeats it, so it is compared before it is looked at."""
+    _, problems = external.check(
+        config({"url": "http://[a"}), own_source=False, token_endpoint="http://[a", universe=GOOGLE
+    )
+    assert problems == ["credential_source.url has to be an http or https address"]

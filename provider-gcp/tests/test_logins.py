@@ -29,11 +29,10 @@ def hosts(cloud: Cloud) -> list[str]:
     return [request.host for request in cloud.proxy.requests]
 
 
-def unusable(token_uri: str) -> str:
+def unusable(token_uri: str, **more: str) -> str:
     """A key file with everything but a key."""
-    return json.dumps(
-        {"type": "service_account", "client_email": "a@b", "private_key": "x", "token_uri": token_uri}
-    )
+    file = {"type": "service_account", "client_email": "a@b", "private_key": "x", "token_uri": token_uri}
+    return json.dumps(file | more)
 
 
 class TestKeys:
@@ -61,8 +60,22 @@ class TestKeys:
             (unusable("https://evil.example/token"), "no address of Google's"),
             (unusable("https://evil.example/.googleapis.com"), "no address of Google's"),
             (unusable("http://oauth2.googleapis.com/token"), "no address of Google's"),
+            (unusable("https://[a/token"), "no address of Google's"),
+            ("[" * 100_000, "no service account key"),
+            (unusable("https://oauth2.googleapis.com/token", quota_project_id="a\nb"), "quota_project_id"),
         ],
-        ids=["no-json", "other-type", "incomplete", "no-pem", "other-host", "lookalike", "no-tls"],
+        ids=[
+            "no-json",
+            "other-type",
+            "incomplete",
+            "no-pem",
+            "other-host",
+            "lookalike",
+            "no-tls",
+            "no-url",
+            "nested",
+            "quota-project",
+        ],
     )
     def test_a_key_that_cannot_be_used_is_named(self, cloud: Cloud, content: str, words: str) -> None:
         """A key file says where its assertion goes: only to Google, and only by TLS."""

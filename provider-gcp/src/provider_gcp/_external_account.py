@@ -1,4 +1,4 @@
-"""What an external_account JSON may say, checked before anything in it is used. Pure: no files, no network."""
+"""What an external_account JSON may say, checked before anything in it is used. Nothing is opened, nobody is asked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os.path
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+
+from provider_gcp._names import is_project
 
 TYPE = "external_account"
 JWT_TOKEN = "urn:ietf:params:oauth:token-type:jwt"  # noqa: S105 - the name of a type
@@ -20,7 +21,7 @@ _AWS_URLS = {
     "region_url": "/latest/meta-data/placement/availability-zone",
     "imdsv2_session_token_url": "/latest/api/token",
 }
-_UNIVERSE = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+")
+_WEB = re.compile(r"https?://([\w.-]+|\[[0-9a-f:.]+\])(:[0-9]+)?([/?]|\Z)", re.IGNORECASE)
 _IMPERSONATION = re.compile(
     r"https://iamcredentials(\.[a-z0-9-]+)*\.googleapis\.com/v1/projects/-/serviceAccounts/"
     r"[^/@:\s?#]+@[^/@:\s?#]+\.iam\.gserviceaccount\.com:generateAccessToken"
@@ -33,12 +34,12 @@ def impersonation_url(email: str) -> str:
 
 
 def check(
-    config: Mapping[str, Any], *, own_source: bool, token_endpoint: str | None
+    config: Mapping[str, Any], *, own_source: bool, token_endpoint: str | None, universe: str
 ) -> tuple[dict[str, Any], list[str]]:
     """The settings with defaults filled in, and everything that is wrong with them.
 
     `own_source` is true when the manifest names the source of the token, `token_endpoint` is what it says about the
-    address of one.
+    address of one. `universe` is the provider's own, and no other is accepted: its STS is who gets the token.
     """
     checked, problems = dict(config), list[str]()
     if config.get("type") != TYPE:
@@ -51,9 +52,9 @@ def check(
     checked.setdefault("subject_token_type", AWS_TOKEN if is_aws else JWT_TOKEN)
     if not config.get("audience") or not isinstance(config["audience"], str):
         problems.append("audience has to be given")
-    universe = config.get("universe_domain") or "googleapis.com"
-    if not isinstance(universe, str) or not _UNIVERSE.fullmatch(universe):
-        problems.append("universe_domain is no domain")
+    checked["universe_domain"] = config.get("universe_domain") or universe
+    if checked["universe_domain"] != universe:
+        problems.append(f"universe_domain has to be {universe}, which the provider is in")
     for name, path in (("token_url", "/v1/token"), ("token_info_url", "/v1/introspect")):
         wanted = f"https://sts.{universe}{path}"
         if checked.setdefault(name, wanted) != wanted:
@@ -64,6 +65,8 @@ def check(
             "service_account_impersonation_url has to be a generateAccessToken URL of iamcredentials.googleapis.com"
             " for an account of iam.gserviceaccount.com"
         )
+    if config.get("quota_project_id") and not is_project(config["quota_project_id"]):
+        problems.append("quota_project_id is no project")
     return checked, problems
 
 
@@ -100,7 +103,7 @@ def _file_or_url(source: Mapping[str, Any], token_endpoint: str | None) -> list[
         problems.append("credential_source.file has to be a path")
     if url is not None and (not isinstance(url, str) or url != token_endpoint):
         problems.append("externalTokenEndpoint has to repeat credential_source.url")
-    elif url is not None and urlsplit(url).scheme not in ("http", "https"):
+    elif url is not None and not _WEB.match(url):
         problems.append("credential_source.url has to be an http or https address")
     return problems
 

@@ -5,7 +5,9 @@ the error codes of OAuth.
 from __future__ import annotations
 
 import calendar
+import os
 import re
+import stat
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 from google.auth import aws, exceptions, identity_pool
 from provider_common import CredentialsError, InvalidSpecError, TemporaryError
 
+from provider_gcp._http import LARGEST_ANSWER as LARGEST
 from provider_gcp._http import Http
 from provider_gcp._tokens import Token
 
@@ -37,7 +40,7 @@ def fetch(credentials: Any, http: Http, *, what: str) -> Token:
         raise CredentialsError(
             f"No access token is to be had for {what}: check it, and what it may act as"
         ) from None
-    except (ValueError, TypeError, LookupError, AttributeError, OSError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, OSError, RecursionError) as error:
         # What google-auth lets out when an answer, or a file, is not what it takes it for.
         raise CredentialsError(f"No access token is to be had for {what} ({type(error).__name__})") from None
     if not credentials.token:
@@ -94,6 +97,20 @@ class AwsKeys(aws.AwsSecurityCredentialsSupplier):
         return self._region
 
 
+class FileCredentials(identity_pool.Credentials):
+    """Shows Google what is in a file."""
+
+    def retrieve_subject_token(self, request: object) -> str:
+        """The token. Raises OSError, RefreshError."""
+        path = self._credential_source["file"]
+        # google-auth reads to the end, which a device or a pipe does not have, and keeps it all.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or len(file.read(LARGEST + 1)) > LARGEST:
+                raise exceptions.RefreshError("not a file with a token")
+        token: str = super().retrieve_subject_token(request)
+        return token
+
+
 def federated(config: Mapping[str, Any], supplier: KubernetesToken | AwsKeys | None) -> Any:
     """Credentials by a checked external_account JSON; `supplier` takes the place of its credential_source.
 
@@ -108,7 +125,7 @@ def federated(config: Mapping[str, Any], supplier: KubernetesToken | AwsKeys | N
         "service_account_impersonation_options": config.get("service_account_impersonation") or {},
         "client_id": config.get("client_id"),
         "client_secret": config.get("client_secret"),
-        "universe_domain": config.get("universe_domain") or "googleapis.com",
+        "universe_domain": config["universe_domain"],
         "scopes": [SCOPE],
     }
     if user_project := config.get("workforce_pool_user_project"):
@@ -121,7 +138,8 @@ def federated(config: Mapping[str, Any], supplier: KubernetesToken | AwsKeys | N
             return identity_pool.Credentials(subject_token_supplier=supplier, **options)
         if "environment_id" in source:
             return aws.Credentials(credential_source=source, **options)
-        return identity_pool.Credentials(credential_source=source, **options)
+        kind: Any = FileCredentials if "file" in source else identity_pool.Credentials
+        return kind(credential_source=source, **options)
     except (exceptions.GoogleAuthError, ValueError, TypeError, AttributeError):
         raise InvalidSpecError(
             "spec.auth.workloadIdentityFederation: Google's library can't use these settings"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -117,6 +118,8 @@ def _session() -> requests.Session:
     session = requests.Session()
     # Without this a ~/.netrc would add credentials of its own.
     session.auth = _as_it_is
+    # What one address sets is not for another store that asks it.
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
     session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=32))
     return session
 

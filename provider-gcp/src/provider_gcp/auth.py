@@ -7,6 +7,7 @@ A method reads its credentials once per open store (that is how the SDK notices 
 from __future__ import annotations
 
 import json
+import re
 import threading
 from typing import Any, ClassVar, Protocol
 
@@ -22,9 +23,12 @@ from provider_common import (
     remaining,
 )
 
+from provider_gcp._names import is_project
 from provider_gcp._tokens import Identity, Token, digest
 from provider_gcp.auth_federation import WorkloadIdentityFederation
 from provider_gcp.auth_workload import GeneratorWorkloadIdentity, WorkloadIdentity
+
+_TOKEN_URI = re.compile(r"https://(accounts\.google\.com|[a-z0-9-]+(\.[a-z0-9-]+)*\.googleapis\.com)(:443)?/")
 
 
 class Method(Protocol):
@@ -123,11 +127,9 @@ class GcrAuth(GcpAuth):
 
 def parse_key(content: str, *, field: str) -> dict[str, Any]:
     """A service account's key. Raises InvalidSpecError naming `field`."""
-    from urllib.parse import urlsplit
-
     try:
         info = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         info = None
     if not isinstance(info, dict) or info.get("type") != "service_account":
         raise InvalidSpecError(
@@ -138,8 +140,8 @@ def parse_key(content: str, *, field: str) -> dict[str, Any]:
     ]
     if missing:
         raise InvalidSpecError(f"{field}: the service account key lacks {', '.join(missing)}")
-    uri = urlsplit(info["token_uri"])
-    host = uri.hostname or ""
-    if uri.scheme != "https" or not (host == "accounts.google.com" or host.endswith(".googleapis.com")):
+    if not _TOKEN_URI.match(info["token_uri"]):
         raise InvalidSpecError(f"{field}: token_uri of the service account key is no address of Google's")
+    if info.get("quota_project_id") and not is_project(info["quota_project_id"]):
+        raise InvalidSpecError(f"{field}: quota_project_id of the service account key is no project")
     return info

@@ -9,6 +9,7 @@ reported at once (`_external_account` finds them).
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
@@ -32,6 +33,8 @@ from provider_gcp._tokens import Identity, digest
 from provider_gcp.auth_workload import ANNOTATION, TOKEN_SECONDS
 
 FIELD = "spec.auth.workloadIdentityFederation"
+UNIVERSE = "GOOGLE_CLOUD_UNIVERSE_DOMAIN"
+"""Google's name for the variable that says which cloud of Google's the provider is in."""
 
 
 class AwsSecurityCredentials(Block):
@@ -110,7 +113,10 @@ class WorkloadIdentityFederation(OneOf):
                 self.gcp_service_account_email
             )
         checked, problems = external.check(
-            config, own_source=supplier is not None, token_endpoint=self.external_token_endpoint
+            config,
+            own_source=supplier is not None,
+            token_endpoint=self.external_token_endpoint,
+            universe=os.environ.get(UNIVERSE) or "googleapis.com",
         )
         if problems:
             raise InvalidSpecError(f"{FIELD}: " + "; ".join(problems))
@@ -127,7 +133,7 @@ class WorkloadIdentityFederation(OneOf):
         content = ctx.auth.config_map_key(self.cred_config)
         try:
             config = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             config = None
         if not isinstance(config, dict):
             raise InvalidSpecError(f"{FIELD}.credConfig: the ConfigMap's key holds no JSON object")
