@@ -8,7 +8,10 @@ from typing import Any
 
 import re2
 
-_REFERENCE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})", re.ASCII)
+_REFERENCE = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})")
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,7}")
+# The library knows `\C`, half a character, and Go does not. A quoted run holds no escapes.
+_ESCAPE = re.compile(r"\\Q.*?(?:\\E|\Z)|\\(.)", re.DOTALL)
 
 
 class PatternError(Exception):
@@ -19,6 +22,8 @@ def _compiled(pattern: str) -> Any:
     options = re2.Options()
     options.log_errors = False
     try:
+        if any(escape[1] == "C" for escape in _ESCAPE.finditer(pattern)):
+            raise re2.error
         return re2.compile(pattern, options)  # type: ignore[no-untyped-call]
     except re2.error:
         raise PatternError(
@@ -54,7 +59,7 @@ def _expand(target: str, match: Any) -> str:
         if reference[1]:
             return "$"
         name = reference[2] or reference[3]
-        if name.isdigit():
+        if _NUMBER.fullmatch(name):
             return (match.group(int(name)) or "") if int(name) <= match.re.groups else ""
         return (match.group(groups[name]) or "") if name in groups else ""
 

@@ -30,6 +30,9 @@ def steps(*items: dict[str, Any]) -> Any:
         ("$", "!", "end", "end!"),
         ("(a)|(b)", "[$1$2]", "ab", "[a][b]"),
         ("(a)", "$9", "a", ""),
+        ("(a)", "$01", "a", ""),
+        ("(a)", "$1\u00e4", "a", ""),
+        ("(a)", "${1", "a", "${1"),
     ],
 )
 def test_a_pattern_is_replaced_as_go_does_it(source: str, target: str, key: str, expected: str) -> None:
@@ -61,6 +64,7 @@ def test_keys_that_become_equal_are_an_error(step: dict[str, Any]) -> None:
     [
         ({"regexp": {"source": "(?=a)", "target": ""}}, "regexp.source: is not an RE2 pattern"),
         ({"regexp": {"source": "(", "target": ""}}, "regexp.source: is not an RE2 pattern"),
+        ({"regexp": {"source": r"\C", "target": ""}}, "regexp.source: is not an RE2 pattern"),
         (
             {"transform": {"template": "{{ .value | nope }}"}},
             "transform.template: line 1 column 13: function 'nope'",
@@ -70,7 +74,7 @@ def test_keys_that_become_equal_are_an_error(step: dict[str, Any]) -> None:
             "transform.template: line 1 column 10: the action is not closed",
         ),
     ],
-    ids=["look-ahead", "parenthesis", "function", "braces"],
+    ids=["look-ahead", "parenthesis", "half a character", "function", "braces"],
 )
 def test_a_step_that_cannot_work_is_named(step: dict[str, Any], said: str) -> None:
     """The manifest is wrong: say where."""
@@ -92,6 +96,11 @@ def test_merge_takes_inner_keys_out() -> None:
         "b": b"true",
         "o": b'{"y":"\\u003c","z":1}',
     }
+
+
+def test_an_escape_that_is_no_character_does_not_stop_a_merge() -> None:
+    """Go reads it as U+FFFD; a lone surrogate could not be written."""
+    assert rewrite(steps({"merge": {}}), {"one": rb'{"k": "\ud800"}'}) == {"k": "\ufffd".encode()}
 
 
 def test_merge_can_make_one_json_object() -> None:
@@ -132,8 +141,10 @@ def test_priority_decides_who_wins(options: dict[str, Any], expected: bytes) -> 
         ({}, {"one": b"canary"}, "merge: the value of key 'one' is not a JSON object"),
         ({}, {"one": b"[1]"}, "merge: the value of key 'one' is not a JSON object"),
         ({}, {"one": b"\xff"}, "merge: the value of key 'one' is not a JSON object"),
+        ({}, {"one": b'{"a": NaN}'}, "merge: the value of key 'one' is not a JSON object"),
+        ({}, {"one": b'{"a": 1e999}'}, "merge: the value of key 'one' is not a JSON object"),
     ],
-    ids=["conflict", "priority", "text", "list", "bytes"],
+    ids=["conflict", "priority", "text", "list", "bytes", "not a number", "no float"],
 )
 def test_what_cannot_be_merged_is_told_without_values(
     options: dict[str, Any], data: dict[str, bytes], said: str

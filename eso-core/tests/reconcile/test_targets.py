@@ -238,14 +238,14 @@ def test_a_template_sets_type_and_metadata(bench: Any) -> None:
     bench.sync(
         SPEC
         + "target: {template: {type: kubernetes.io/tls, metadata: {labels: {l: 'x-{{ .v }}'}, annotations: {a: b},"
-        " finalizers: [f/x]}, templateFrom: [{literal: 'n: m', target: annotations}]}}",
+        " finalizers: [f/x]}, templateFrom: [{literal: 'note: m', target: annotations}]}}",
         labels={"app": "x"},
     )
     secret = bench.world.secrets["team-a", "app"]
     assert secret.type == "kubernetes.io/tls"
     assert secret.meta.labels["l"] == "x-new"
     assert "app" not in secret.meta.labels
-    assert (secret.meta.annotations["a"], secret.meta.annotations["n"]) == ("b", "m")
+    assert (secret.meta.annotations["a"], secret.meta.annotations["note"]) == ("b", "m")
     assert secret.finalizers == ("f/x",)
 
 

@@ -45,6 +45,8 @@ LANGUAGE = [
     ("{{ (fromJson .json).a.b }}", "[1 2.5 x]"),
     ("{{ (index (fromJson .json).a.b 2) | upper }}", "X"),
     ("{{ 1 }} {{ 1.50 }} {{ true }} {{ 0x1F }} {{ -3 }}", "1 1.5 true 31 -3"),
+    ("{{ 017 }} {{ 0b101 }} {{ 0o17 }} {{ 1_000 }} {{ 1e3 }} {{ .5 }}", "15 5 15 1000 1000 0.5"),
+    (r'{{ "\xc3\xa4\303\244" }}', "ää"),
     ('{{ .user | printf "%s-%s" "x" }}', "x-app"),
 ]
 
@@ -80,6 +82,14 @@ FUNCTIONS = [
     ('urlquery "a b&c/d" "~"', "a+b%26c%2Fd~"),
     ('print "a" 1 2 "b"', "a1 2b"), ('println "a" 1', "a 1\n"),
     ('printf "%5d|%-5s|%05d|%x|%q|%v|%t|%.2f|%%" 42 "ab" 7 "hi" "q" (list 1) true 1.5', '   42|ab   |00007|6869|"q"|[1]|true|1.50|%'),
+    ('trunc 2 "äöü"', "ä"), ('substr 0 2 "äöü"', "ä"), ('substr 1 -1 "abc"', "bc"), ('index "ä" 0', "195"),
+    ('upper "straße"', "STRAßE"), ('lower "\\u0130"', "i"), ('title "ǆ ß"', "ǅ ß"),
+    ('int "0x10"', "16"), ('int "010"', "8"), ('int "1_000"', "1000"), ('int "1.5"', "0"), ('int "9223372036854775808"', "0"),
+    ("add 9223372036854775807 1", "-9223372036854775808"), ("mul 4611686018427387904 4", "0"),
+    ('printf "%+.2f|%+d|%05d|%03s|%-4d|" 1.0 5 -42 "a" 7', "+1.00|+5|-0042|00a|7   |"),
+    ('regexReplaceAll "(a)" "aba" "$1ä"', "b"), ('regexReplaceAll "(a)" "aba" "$01"', "b"),
+    ("toString nil", "<nil>"), ('printf "%v" nil', "<nil>"), ('nospace "ä\\u00a0ö"', "äö"),
+    ('(fromJson "{\\"a\\": 1234567.5}").a', "1.2345675e+06"), ("1000000.0", "1e+06"), ("123456.5", "123456.5"),
     ('toString (list "a" nil)', "[a <nil>]"), ("1e21", "1e+21"), ("100000.0", "100000"), ("0.00001", "1e-05"), ('dict "a" nil', "map[a:<nil>]"),
 ]  # fmt: skip
 
@@ -105,6 +115,10 @@ BROKEN = [
     ("{{ 'c' }}", "unexpected character"),
     ('{{ "\\q" }}', "unknown escape"),
     ("{{/* open }}", "the comment is not closed"),
+    ("{{ 08 }}", "not a number of 64 bits"),
+    ("{{ 1e999 }}", "not a number of 64 bits"),
+    (r'{{ "\ud800" }}', "an escape in a text is no character"),
+    (r'{{ "\UFFFFFFFF" }}', "an escape in a text is no character"),
     ("{{ " + "(" * 200 + "1" + ")" * 200 + " }}", "parentheses stand more than 100 deep"),
     ("{{ if true }}" * 200 + "{{ end }}" * 200, "blocks stand more than 100 deep"),
 ]
@@ -141,6 +155,18 @@ FAILING = [
     ('{{ printf "" .secret }}', "more arguments than verbs"),
     ("{{ repeat 99999999 .secret }}", "more than 1048576 characters"),
     ('{{ regexMatch "(?=x)" .secret }}', "is not an RE2 pattern"),
+    (r'{{ regexMatch "\\C" .secret }}', "is not an RE2 pattern"),
+    ('{{ printf "100%" }}', "a percent sign is written %%"),
+    ('{{ printf "%#x" 255 }}', "%x can't be written with these flags"),
+    ('{{ printf "%.3g" 1.5 }}', "%g can't be written with these flags"),
+    ("{{ substr 3 1 .secret }}", "the positions are out of range"),
+    ("{{ repeat -1 .secret }}", "the count is negative"),
+    ("{{ first .secret }}", "not a list"),
+    ('{{ ternary "a" "b" .secret }}', "the condition is not true or false"),
+    ("{{ eq (list .secret) (list .secret) }}", "lists and maps can't be compared"),
+    ("{{ lt true false }}", "true and false have no order"),
+    ("{{ and }}", "and: a value is missing"),
+    ("{{ fromJson `NaN` }}", "fromJson: not JSON"),
     ("{{ index (list 1) 5 }}", "the index is out of range"),
 ]
 

@@ -4,11 +4,11 @@ chance otherwise.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from provider_common.values import decoded_to_bytes, go_json
+from provider_common.errors import ProviderError
+from provider_common.values import decode_json, decoded_to_bytes, go_json
 
 from eso_core.api.externalsecret import Merge, Regexp, Rewrite
 from eso_core.patterns import PatternError, replacer
@@ -93,8 +93,8 @@ def _merged(step: Merge, data: Mapping[str, bytes]) -> dict[str, bytes]:
 
 def _object(key: str, value: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(value)
-    except (ValueError, RecursionError):
+        document = decode_json(value, what=key)
+    except ProviderError:
         document = None
     if not isinstance(document, dict):
         raise SyncError(f"merge: the value of key {key!r} is not a JSON object")

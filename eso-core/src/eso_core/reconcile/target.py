@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import yaml
-
 from eso_core.api.externalsecret import ExternalSecret, Template, TemplateFrom, TemplateSource, privileged
 from eso_core.api.meta import EXTERNAL_SECRET_API_VERSION, Meta
 from eso_core.api.secrets import OwnerReference, Secret
@@ -21,7 +19,7 @@ from eso_core.reconcile.errors import SyncError
 from eso_core.reconcile.values import checked_keys, decode
 from eso_core.reconcile.world import Managed, World
 from eso_core.template import Template as GoTemplate
-from eso_core.template import TemplateError
+from eso_core.template import TemplateError, keys_and_values
 
 # A copy of the whole ExternalSecret that kubectl leaves behind: no business of the Secret.
 _NOT_COPIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -205,22 +203,13 @@ class _Renderer:
         return content
 
     def _many(self, source: TemplateFrom, text: str, place: str) -> None:
-        rendered = self._value(text, place)
+        rendered = self._value(text, place).decode("utf-8", "surrogateescape")
         try:
-            document = yaml.safe_load(rendered)
-        except (yaml.YAMLError, ValueError, RecursionError):
-            raise SyncError(f"{place}: the result is not YAML", retry=False) from None
-        if document is None:
-            return
-        if not isinstance(document, dict):
-            raise SyncError(f"{place}: the result is not a map of keys to texts", retry=False)
-        for key, value in document.items():
-            if isinstance(value, dict | list):
-                raise SyncError(
-                    f"{place}: the value of key {key!r} is no text: put it in quotes", retry=False
-                )
-            shown = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-            self._put(source, str(key), shown.encode("utf-8", "surrogateescape"), place)
+            found = keys_and_values(rendered)
+        except TemplateError as error:
+            raise SyncError(f"{place}: {error}", retry=False) from None
+        for key, value in found.items():
+            self._put(source, key, value.encode("utf-8", "surrogateescape"), place)
 
     def _put(self, source: TemplateFrom, key: str, value: bytes, place: str) -> None:
         try:

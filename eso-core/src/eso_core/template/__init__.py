@@ -11,6 +11,7 @@ from typing import Any
 
 from eso_core.template.errors import TemplateError
 from eso_core.template.evaluate import Evaluation
+from eso_core.template.keysvalues import keys_and_values
 from eso_core.template.parse import parse
 
 
@@ -25,4 +26,4 @@ class Template:
         return Evaluation(data, missing_is_error=missing_is_error).text_of(self._nodes)
 
 
-__all__ = ["Template", "TemplateError"]
+__all__ = ["Template", "TemplateError", "keys_and_values"]

@@ -125,7 +125,7 @@ class Evaluation:
     def _call(self, function: Function, operands: Sequence[Operand], dot: Any, piped: Any) -> Any:
         name, place = function.name, function.place
         if name in {"and", "or"}:
-            return self._logic(name, operands, dot, piped)
+            return self._logic(name, place, operands, dot, piped)
         implementation = FUNCTIONS.get(name)
         if implementation is None:
             raise TemplateError(f"{place}: function {name!r} is not supported; supported are {SUPPORTED}")
@@ -148,8 +148,10 @@ class Evaluation:
             # Their texts may hold the value that they could not handle.
             raise TemplateError(f"{place}: {name}: wrong number or type of arguments") from None
 
-    def _logic(self, name: str, operands: Sequence[Operand], dot: Any, piped: Any) -> Any:
+    def _logic(self, name: str, place: str, operands: Sequence[Operand], dot: Any, piped: Any) -> Any:
         value: Any = None
+        if not operands and piped is _NONE:
+            raise TemplateError(f"{place}: {name}: a value is missing")
         for operand in operands:
             value = self._value(operand, dot)
             if truth(value) is (name == "or"):

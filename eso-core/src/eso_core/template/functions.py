@@ -9,20 +9,26 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import json
 import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote_plus
 
-from provider_common.values import go_json
+from provider_common.errors import ProviderError
+from provider_common.values import decode_json, go_json
 
 from eso_core.patterns import PatternError, found, replacer
 from eso_core.template.errors import TemplateError
-from eso_core.template.gotext import go_float, go_quote, go_text, truth
+from eso_core.template.gotext import go_float, go_integer, go_quote, go_text, truth
 
-_VERB = re.compile(r"%([-+# 0]*)(\d*)(?:\.(\d+))?([a-zA-Z%])")
+_VERB = re.compile(r"%([-+# 0]*)([0-9]*)(?:\.([0-9]+))?([a-zA-Z%]|)")
+_BLANKS = (
+    "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+)
+"""What Go takes for white space."""
+_FLAGS = {"d": "-+0", "f": "-+0", "x": "-0", "s": "-0"}
+"""The flags of a verb, where there are more than the one for the left margin."""
 LONGEST_REPEAT = 1024 * 1024
 """Characters that one `repeat`, `indent` or padding may make."""
 
@@ -54,12 +60,17 @@ def _integer(value: Any) -> int:
         case bool():
             return int(value)
         case str():
-            return int(value) if re.fullmatch(r"[+-]?\d{1,19}", value) else 0
+            return go_integer(value) or 0
         case float():
-            return math.trunc(value)
+            return math.trunc(value) if math.isfinite(value) else 0
         case int():
             return value
     return 0
+
+
+def _int64(value: int) -> int:
+    """What is left of `value` in 64 bits."""
+    return (value + 2**63) % 2**64 - 2**63
 
 
 def _atoi(value: str) -> int:
@@ -84,8 +95,8 @@ def _b32dec(value: str) -> str:
 
 def _from_json(value: str) -> Any:
     try:
-        return json.loads(_string(value))
-    except (ValueError, RecursionError):
+        return decode_json(_bytes(_string(value)), what="the text")
+    except ProviderError:
         raise TemplateError("not JSON") from None
 
 
@@ -94,18 +105,43 @@ def _to_json(value: Any) -> str:
 
 
 def _trunc(length: int, text: str) -> str:
-    _string(text)
-    return text[length:] if length < 0 else text[:length]
+    # Sprig counts bytes, and may leave half a character.
+    data = _bytes(_string(text))
+    return _text(data[length:] if length < 0 else data[:length])
 
 
 def _substr(start: int, end: int, text: str) -> str:
-    if start < 0:
-        return _string(text)[:end]
-    return _string(text)[start:] if end < 0 or end > len(text) else text[start:end]
+    data = _bytes(_string(text))
+    if end < 0 or end > len(data):
+        end = len(data) if start >= 0 else end
+    if start > end or end > len(data):
+        raise TemplateError("the positions are out of range")
+    return _text(data[max(start, 0) : end])
+
+
+def _upper(text: str) -> str:
+    # Go knows no character whose upper case is two, as that of `ß` is in Python.
+    return "".join(char.upper() if len(char.upper()) == 1 else char for char in _string(text))
+
+
+def _lower(text: str) -> str:
+    return "".join(char.lower()[0] for char in _string(text))
 
 
 def _title(text: str) -> str:
-    return re.sub(r"(?<!\w)\w", lambda first: first[0].upper(), _string(text))
+    return re.sub(
+        r"(?<!\w)\w",
+        lambda first: first[0].title() if len(first[0].title()) == 1 else first[0],
+        _string(text),
+    )
+
+
+def _trim(text: str) -> str:
+    return _string(text).strip(_BLANKS)
+
+
+def _nospace(text: str) -> str:
+    return _string(text).translate(dict.fromkeys(map(ord, _BLANKS)))
 
 
 def _indent(width: int, text: str) -> str:
@@ -114,6 +150,8 @@ def _indent(width: int, text: str) -> str:
 
 
 def _repeat(count: int, text: str) -> str:
+    if count < 0:
+        raise TemplateError("the count is negative")
     _bounded(count * len(_string(text)))
     return text * count
 
@@ -141,6 +179,20 @@ def _get(mapping: Mapping[str, Any], key: str) -> Any:
     return mapping.get(key, "")
 
 
+def _first(values: Any) -> Any:
+    return _list(values)[0] if values else None
+
+
+def _last(values: Any) -> Any:
+    return _list(values)[-1] if values else None
+
+
+def _list(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        raise TemplateError("not a list")
+    return value
+
+
 def _keys(*mappings: Mapping[str, Any]) -> list[str]:
     return sorted(key for mapping in mappings for key in mapping)
 
@@ -153,8 +205,8 @@ def _index(value: Any, *path: Any) -> Any:
                     f"there is no key {step!r}" if isinstance(step, str) else "there is no such key"
                 )
             value = value[step]
-        elif isinstance(step, int) and not isinstance(step, bool) and 0 <= step < len(value):
-            value = ord(value[step]) if isinstance(value, str) else value[step]
+        elif isinstance(step, int) and not isinstance(step, bool) and 0 <= step < _length(value):
+            value = _bytes(value)[step] if isinstance(value, str) else value[step]
         else:
             raise TemplateError("the index is out of range")
     return value
@@ -167,6 +219,8 @@ def _length(value: Any) -> int:
 def _comparable(left: Any, right: Any) -> None:
     if type(left) is not type(right) and left is not None and right is not None:
         raise TemplateError("values of different types can't be compared: use toString or int")
+    if isinstance(left, list | tuple | Mapping):
+        raise TemplateError("lists and maps can't be compared: use toJson")
 
 
 def _eq(first: Any, *others: Any) -> bool:
@@ -181,6 +235,8 @@ def _eq(first: Any, *others: Any) -> bool:
 
 def _less(left: Any, right: Any) -> bool:
     _comparable(left, right)
+    if isinstance(left, bool):
+        raise TemplateError("true and false have no order")
     return bool(left < right)
 
 
@@ -206,12 +262,16 @@ def _printf(layout: str, *arguments: Any) -> str:
         if letter == "%":
             return "%"
         if not rest:
-            raise TemplateError("fewer arguments than verbs")
+            raise TemplateError("fewer arguments than verbs (a percent sign is written %%)")
+        if not set(flags) <= set(_FLAGS.get(letter, "-")) or (precision and letter not in "sf"):
+            raise TemplateError(f"%{letter} can't be written with these flags or this precision here")
         text = _formatted(letter, rest.pop(0), flags, precision)
         pad = _bounded(int(width or 0))
         if "-" in flags:
             return text.ljust(pad)
-        return text.zfill(pad) if "0" in flags and letter in "dfx" else text.rjust(pad)
+        if "0" in flags:
+            return text.rjust(pad, "0") if letter == "s" else text.zfill(pad)
+        return text.rjust(pad)
 
     text = _VERB.sub(one, _string(layout))
     if rest:
@@ -236,10 +296,10 @@ def _formatted(letter: str, value: Any, flags: str, precision: str | None) -> st
         case "d", int() if not isinstance(value, bool):
             return f"{value:+d}" if "+" in flags else str(value)
         case "f", float():
-            return f"{value:.{precision or 6}f}"
+            return f"{value:{'+' if '+' in flags else ''}.{precision or 6}f}"
         case "g", float():
             return go_float(value)
-        case "x", str():
+        case "x", str() if "0" not in flags:
             return _bytes(value).hex()
         case "x", int() if not isinstance(value, bool):
             return f"{value:x}"
@@ -266,6 +326,12 @@ def _divided(left: Any, right: Any) -> int:
     return quotient if (_integer(left) < 0) == (divisor < 0) else -quotient
 
 
+def _ternary(yes: Any, no: Any, condition: Any) -> Any:
+    if not isinstance(condition, bool):
+        raise TemplateError("the condition is not true or false: use empty, or a comparison")
+    return yes if condition else no
+
+
 def _fail(message: str) -> str:
     # The message may have been made of values, so it is not repeated.
     _string(message)
@@ -277,7 +343,7 @@ def _split_list(separator: str, text: str) -> list[str]:
 
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    "add": lambda *values: sum(map(_integer, values)),
+    "add": lambda *values: _int64(sum(map(_integer, values))),
     "atoi": _atoi,
     "b32dec": _b32dec,
     "b32enc": lambda text: base64.b32encode(_bytes(_string(text))).decode(),
@@ -292,7 +358,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "empty": lambda value: not truth(value),
     "eq": _eq,
     "fail": _fail,
-    "first": lambda values: values[0] if values else None,
+    "first": _first,
     "fromJson": _from_json,
     "ge": lambda left, right: not _less(left, right),
     "get": _get,
@@ -305,16 +371,16 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "int": _integer,
     "join": _join,
     "keys": _keys,
-    "last": lambda values: values[-1] if values else None,
+    "last": _last,
     "le": lambda left, right: not _less(right, left),
     "len": _length,
     "list": lambda *values: list(values),
-    "lower": lambda text: _string(text).lower(),
+    "lower": _lower,
     "lt": _less,
-    "mul": lambda *values: math.prod(map(_integer, values)),
+    "mul": lambda first, *values: _int64(math.prod(map(_integer, (first, *values)))),
     "ne": lambda left, right: not _eq(left, right),
     "nindent": lambda width, text: "\n" + _indent(width, text),
-    "nospace": lambda text: "".join(_string(text).split()),
+    "nospace": _nospace,
     "not": lambda value: not truth(value),
     "print": _print,
     "printf": _printf,
@@ -331,18 +397,18 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "sha512sum": lambda text: hashlib.sha512(_bytes(_string(text))).hexdigest(),
     "splitList": _split_list,
     "squote": lambda *values: " ".join(f"'{go_text(value)}'" for value in values if value is not None),
-    "sub": lambda left, right: _integer(left) - _integer(right),
+    "sub": lambda left, right: _int64(_integer(left) - _integer(right)),
     "substr": _substr,
-    "ternary": lambda yes, no, condition: yes if condition is True else no,
+    "ternary": _ternary,
     "title": _title,
     "toJson": _to_json,
-    "toString": go_text,
-    "trim": lambda text: _string(text).strip(),
+    "toString": lambda value: "<nil>" if value is None else go_text(value),
+    "trim": _trim,
     "trimAll": lambda characters, text: _string(text).strip(characters),
     "trimPrefix": _trim_prefix,
     "trimSuffix": _trim_suffix,
     "trunc": _trunc,
-    "upper": lambda text: _string(text).upper(),
+    "upper": _upper,
     "urlquery": lambda *values: quote_plus(_bytes("".join(map(go_text, values)))),
 }
 SUPPORTED = " ".join(sorted([*FUNCTIONS, "and", "or"]))

@@ -1,8 +1,9 @@
-"""Values as Go prints, quotes and judges them."""
+"""Values as Go prints, quotes, reads and judges them."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -36,7 +37,7 @@ def _inner(value: Any) -> str:
 
 
 def go_float(value: float) -> str:
-    """A float with the fewest digits, in exponent form for large and small ones (`%v`)."""
+    """A float with the fewest digits, in exponent form from a million on and below 0.0001 (`%v`, `%g`)."""
     if math.isinf(value) or math.isnan(value):
         return "NaN" if math.isnan(value) else ("+Inf" if value > 0 else "-Inf")
     if value == 0:
@@ -44,7 +45,7 @@ def go_float(value: float) -> str:
     exact = Decimal(repr(value)).normalize()
     sign, digits, exponent = exact.as_tuple()
     power = len(digits) + int(exponent) - 1
-    if -5 < power < 21:
+    if -5 < power < 6:
         return f"{exact:f}"
     shown = "".join(map(str, digits))
     mantissa = f"{shown[0]}.{shown[1:]}" if len(shown) > 1 else shown
@@ -71,3 +72,21 @@ def _quoted(char: str) -> str:
     if code < 0x20 or code == 0x7F:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+_INTEGER = re.compile(
+    r"([+-]?)(?:0[xX]((?:_?[0-9a-fA-F])+)|0[bB]((?:_?[01])+)|0[oO]?((?:_?[0-7])+)|(0|[1-9](?:_?[0-9])*))"
+)
+
+
+def go_integer(text: str) -> int | None:
+    """A whole number as Go's source writes it (`0x1F`, `017`, `0b1`, `1_000`); None for anything else, and for what does not
+    fit in 64 bits.
+    """
+    found = _INTEGER.fullmatch(text)
+    if found is None:
+        return None
+    sign, *bodies = found.groups()
+    digits, base = next((d, b) for d, b in zip(bodies, (16, 2, 8, 10), strict=True) if d is not None)
+    number = int(sign + digits.replace("_", ""), base)
+    return number if -(2**63) <= number < 2**63 else None

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from eso_core.template.errors import TemplateError
+from eso_core.template.gotext import go_integer
 
 _SPACE = " \t\r\n"
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r\n]+)
     |(?P<text>"(?:[^"\\\n]|\\.)*"|`[^`]*`)
-    |(?P<number>[+-]?(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?))
+    |(?P<number>[+-]?(?:0[xXbBoO]\w*|(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?))
     |(?P<variable>\$\w*)
     |(?P<field>\.[^\W\d]\w*)
     |(?P<word>[^\W\d]\w*)
     |(?P<mark>:=|=|\||\(|\)|,|\.)""",
     re.VERBOSE,
 )
+_FLOAT = re.compile(r"[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][+-]?[0-9]+)?")
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|(.))", re.DOTALL)
 _SIMPLE = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", '"': '"'}
 
@@ -103,22 +107,36 @@ def _value(kind: str, text: str, place: str) -> Any:
         case "text":
             return text[1:-1] if text[0] == "`" else _unescaped(text[1:-1], place)
         case "number":
-            if re.fullmatch(r"[+-]?\d+", text):
-                return int(text)
-            return int(text, 16) if "x" in text.lower() else float(text)
+            return _number(text, place)
     return None
+
+
+def _number(text: str, place: str) -> int | float:
+    number = go_integer(text)
+    if number is not None:
+        return number
+    if _FLOAT.fullmatch(text) and math.isfinite(float(text)):
+        return float(text)
+    raise TemplateError(f"{place}: not a number of 64 bits")
 
 
 def _unescaped(text: str, place: str) -> str:
     def one(escape: re.Match[str]) -> str:
-        for group, base in ((1, 16), (2, 16), (3, 16), (4, 8)):
-            if escape[group]:
-                return chr(int(escape[group], base))
+        byte, code = escape[1] or escape[4], escape[2] or escape[3]
+        if byte:
+            value = int(byte, 16 if escape[1] else 8)
+            # A byte, not a character: several of them may make one.
+            return chr(value) if value < 0x80 else chr(0xDC00 + value % 256)
+        if code:
+            number = int(code, 16)
+            if number > sys.maxunicode or 0xD800 <= number < 0xE000:
+                raise TemplateError(f"{place}: an escape in a text is no character")
+            return chr(number)
         if escape[5] not in _SIMPLE:
             raise TemplateError(f"{place}: unknown escape in a text")
         return _SIMPLE[escape[5]]
 
-    return _ESCAPE.sub(one, text)
+    return _ESCAPE.sub(one, text).encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
 
 
 def _place(template: str, position: int) -> str:
