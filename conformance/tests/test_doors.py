@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,48 @@ def test_wrong_use_is_told_and_ends_with_2(
     """Not a traceback."""
     assert _cli(*arguments)[0] == 2
     assert capsys.readouterr().err.startswith("provider-conformance: ")
+
+
+def test_a_report_that_is_none_is_told_by_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of many files given to `matrix`, which one."""
+    for text in ("{", "[]", '{"report": 1}'):
+        (tmp_path / "odd.json").write_text(text)
+        assert _cli("matrix", str(tmp_path / "odd.json"))[0] == 2
+        assert "odd.json: not a report" in capsys.readouterr().err
+
+
+def test_both_schemas_are_printed() -> None:
+    """Who reads reports or writes target files should not have to look for them in the package."""
+    titles = [json.loads(_cli("schema", *what)[1])["title"] for what in ((), ("target",), ("report",))]
+    assert titles[0] == titles[1] != titles[2]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    """`provider-conformance list | head`."""
+    program = [sys.executable, "-m", "provider_conformance.cli", "list"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as listing:
+        assert listing.stdout is not None
+        assert listing.stderr is not None
+        listing.stdout.close()
+        assert (listing.stderr.read(), listing.wait(30)) == ("", 0)
+
+
+def test_run_tells_once_that_nothing_answers(target_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not 255 failures that all mean the same."""
+    assert _cli("run", "--target", str(target_file), "--endpoint", "127.0.0.1:1") == (2, "")
+    assert "no provider answers at 127.0.0.1:1" in capsys.readouterr().err
+
+
+def test_run_tells_what_it_would_need_for_the_rest(target_file: Path, tmp_path: Path) -> None:
+    """Who only looks at the terminal learns why something was not judged, and which seed repeats the fuzzing."""
+    status, out = _cli(
+        "run", "--target", str(target_file), "--check", "errors.denied", "--report-dir", str(tmp_path / "r")
+    )
+    assert status == 0
+    assert "not run: errors.denied: not seeded: needs a key that provokes it (faults.denied)" in out
+    assert isinstance(json.loads((tmp_path / "r" / "report.json").read_text())["seed"], int)
 
 
 def test_run_judges_shows_progress_and_writes_reports(target_file: Path, tmp_path: Path) -> None:
@@ -166,6 +210,27 @@ def test_an_endpoint_without_a_target_file_is_wrong_use(pytester: pytest.Pyteste
     done = pytester.runpytest_subprocess("--provider-endpoint", "127.0.0.1:1")
     assert done.ret == pytest.ExitCode.USAGE_ERROR
     done.stderr.fnmatch_lines(["*needs --provider-target*"])
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "more", "said"),
+    [
+        ("127.0.0.1:1", "", "no provider answers at 127.0.0.1:1"),
+        (None, "colour: red", "colour: there is no such field"),
+    ],
+    ids=["nothing-answers", "wrong-file"],
+)
+def test_a_run_that_can_judge_nothing_is_wrong_use(
+    pytester: pytest.Pytester, target_file: Path, served: Served, endpoint: str | None, more: str, said: str
+) -> None:
+    """One line in place of one error for each check."""
+    with target_file.open("a") as file:
+        file.write(more)
+    done = pytester.runpytest_subprocess(
+        "--provider-endpoint", endpoint or served.endpoint, *_arguments(target_file)
+    )
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines([f"*provider-conformance: *{said}*"])
 
 
 # pytest by subclass

@@ -12,8 +12,8 @@ from broken.target import Certificates, target
 from google.protobuf.message import Message
 from provider_conformance.judge import StoreJudge
 from provider_conformance.registry import Check, find_check
-from provider_conformance.run import Suite, run, selected
-from provider_conformance.target import StoreTarget, Target
+from provider_conformance.run import Suite, reach, run, selected
+from provider_conformance.target import StoreTarget, Target, TargetError
 from provider_conformance.verdict import Failed, Status
 
 
@@ -91,6 +91,20 @@ def test_a_known_failure_that_passes_is_a_failure(right_target: Target) -> None:
     """An excuse that is no longer true hides the next failure."""
     known = replace(right_target, known_failures={"get.value": "the backend shouts"})
     assert _statuses(known, "get.value") == {"get.value": Status.FAILED}
+
+
+@pytest.mark.parametrize("excuse", ["get.valu", "get.value[memry]"])
+def test_a_known_failure_of_what_there_is_not_is_refused(right_target: Target, excuse: str) -> None:
+    """A misspelled excuse excuses nothing, and nobody would see it."""
+    with pytest.raises(TargetError, match=r"known_failures\.get\.valu"):
+        Suite(replace(right_target, known_failures={excuse: "the backend shouts"}), idle=False)
+
+
+def test_an_address_where_nothing_answers_is_told_once(right_target: Target) -> None:
+    """Otherwise each check would fail for the same reason, in words of its own."""
+    reach(right_target)
+    with pytest.raises(TargetError, match=r"no provider answers at 127\.0\.0\.1:1: "):
+        reach(replace(right_target, endpoint="127.0.0.1:1"))
 
 
 def test_a_dialects_difference_excuses_only_where_the_peer_is_said_to_be_of_it(

@@ -174,6 +174,17 @@ def _changed(path: str, value: Any) -> dict[str, Any]:
         ("tls", {"dir": "tls", "colour": "red"}, "tls.colour"),
         ("tls", {"dir": "nowhere"}, "tls"),
         ("tls", {}, "tls.dir"),
+        ("tls", "tls", "tls"),
+        ("tls", {"dir": 5}, "tls.dir"),
+        ("tls", {"dir": "tls", "bad": ["expired"]}, "tls.bad"),
+        ("process", {"stop": "./stop now", "start": ["./start"]}, "process.stop"),
+        ("stores.0.seed", {"command": "seed acme"}, "stores[0].seed.command"),
+        ("stores.0.keys", [{"value": "a"}], "stores[0].keys[0]"),
+        ("stores.0.keys", [{"key": "a", "value_base64": "not base64!"}], "stores[0].keys[0]"),
+        ("stores.0.keys", [{"key": "a", "value_file": "nowhere"}], "stores[0].keys[0]"),
+        ("stores.0.limits.key_pattern", "[a-", "limits.key_pattern"),
+        ("stores.0.name", "server", "'server' is used twice"),
+        ("generators.0.name", "kv", "'kv' is used twice"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_an_error_that_names_the_field(folder: Path, path: str, value: Any, field: str) -> None:
@@ -181,6 +192,13 @@ def test_a_mistake_is_an_error_that_names_the_field(folder: Path, path: str, val
     with pytest.raises(TargetError) as raised:
         _load(folder, _changed(path, value))
     assert field in str(raised.value)
+
+
+def test_a_file_that_is_not_text_is_an_error_that_names_it(folder: Path) -> None:
+    """A certificate given in place of the target file, say."""
+    (folder / "target.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(TargetError, match=r"target\.yaml: cannot be read"):
+        load_target(folder / "target.yaml")
 
 
 def test_a_target_without_subjects_is_refused(folder: Path) -> None:

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import secrets
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import TextIO
 
 from provider_conformance.registry import AREAS, Profile, all_checks, find_check
-from provider_conformance.report import Report, as_html, as_junit, as_markdown, compare, matrix, write_all
-from provider_conformance.run import run, selected
+from provider_conformance.report import (
+    Report,
+    as_html,
+    as_junit,
+    as_markdown,
+    compare,
+    matrix,
+    report_schema,
+    write_all,
+)
+from provider_conformance.run import reach, run, selected
 from provider_conformance.target import Target, TargetError
 from provider_conformance.targetfile import asked_otherwise, load_target, schema
 from provider_conformance.verdict import Result, Status
@@ -26,11 +38,23 @@ _SIGNS = {
     Status.NOT_RUN: "?",
 }
 
+_EXAMPLES = """examples:
+  provider-conformance run --target target.yaml --endpoint localhost:8080 --tls-dir tls/ --report-dir out/
+  provider-conformance explain get.missing-key
+  provider-conformance compare before/report.json out/report.json
+
+run ends with 0 when nothing failed, 1 when something did, 2 for wrong use or when nothing answers there.
+"""
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="provider-conformance", description="Judges out-of-tree secret providers by their contract."
+        prog="provider-conformance",
+        description="Judges out-of-tree secret providers by their contract.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=metadata.version("provider-conformance"))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     listing = commands.add_parser("list", help="list the checks")
     listing.add_argument(
@@ -39,7 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     explain = commands.add_parser("explain", help="tell what a check is about, and what to do when it fails")
     explain.add_argument("check", metavar="CHECK", help="id of a check, such as get.missing-key")
     judge = commands.add_parser("run", help="judge a provider")
-    judge.add_argument("--target", required=True, type=Path, metavar="FILE", help="target file")
+    judge.add_argument(
+        "--target", required=True, type=Path, metavar="FILE",
+        help="target file: what exists there, and how to seed; `schema` prints its form",
+    )  # fmt: skip
     judge.add_argument(
         "--endpoint", default="", metavar="HOST:PORT", help="address, in place of the target file's"
     )
@@ -78,7 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     many = commands.add_parser("matrix", help="fold reports into the compatibility matrix")
     many.add_argument("files", type=Path, nargs="+", metavar="REPORT.json")
     many.add_argument("--output", type=Path, metavar="FILE", help="write there, in place of standard output")
-    commands.add_parser("schema", help="print the JSON schema of target files")
+    form_of = commands.add_parser("schema", help="print the JSON schema of target files, or of reports")
+    form_of.add_argument("what", nargs="?", choices=("target", "report"), default="target")
     return parser
 
 
@@ -87,7 +115,13 @@ def main(arguments: Sequence[str] | None = None, out: TextIO | None = None) -> i
     options = _parser().parse_args(arguments)
     out = out or sys.stdout
     try:
-        return _COMMANDS[options.command](options, out)
+        status = _COMMANDS[options.command](options, out)
+        out.flush()
+        return status
+    except BrokenPipeError:
+        # Whoever read along has seen enough (`| head`): what is still in the buffer must not be told at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (TargetError, KeyError, ValueError, OSError) as problem:
         text = problem.args[0] if isinstance(problem, KeyError) else problem
         print(f"provider-conformance: {text}", file=sys.stderr)  # noqa: T201 - a command line's voice
@@ -151,11 +185,13 @@ def _run(options: argparse.Namespace, out: TextIO) -> int:
     checks = selected(profiles, only=options.check, slow=not options.no_slow)
     if not checks:
         raise TargetError("--check: nothing matches; see provider-conformance list")
+    reach(target)
     status = 0
     for round_ in range(1, options.repeat + 1):
         started = time.time()
+        seed = secrets.randbits(32) if options.seed is None else options.seed
         results, left = run(
-            target, checks, seed=options.seed, progress=_Progress(out, len(checks), quiet=options.quiet)
+            target, checks, seed=seed, progress=_Progress(out, len(checks), quiet=options.quiet)
         )
         report = Report.of(
             results,
@@ -164,12 +200,14 @@ def _run(options: argparse.Namespace, out: TextIO) -> int:
             left_behind=left,
             contract=f"{target.contract[0]}.{target.contract[1]}",
             dialect=target.dialect,
-            seed=options.seed,
+            seed=seed,
         )
         out.write("\n\n" if not options.quiet else "")
         if options.repeat > 1:
             out.write(f"round {round_} of {options.repeat}, {report.seconds:.1f} s: ")
         out.write("\n".join(report.summary_lines()) + "\n")
+        if not options.quiet:
+            out.writelines(_not_run(report))
         out.writelines(f"left behind: {entry}\n" for entry in left)
         if options.report_dir:
             out.writelines(f"{file}\n" for file in write_all(report, options.report_dir))
@@ -179,8 +217,19 @@ def _run(options: argparse.Namespace, out: TextIO) -> int:
     return status
 
 
+def _not_run(report: Report) -> list[str]:
+    """What is missing for a verdict on everything, and which checks wait for it."""
+    return [
+        f"not run: {', '.join(dict.fromkeys(row.check for row in rows))}: {reason}\n"
+        for reason, rows in report.reasons(Status.NOT_RUN)
+    ]
+
+
 def _read(file: Path) -> Report:
-    return Report.from_json(file.read_text())
+    try:
+        return Report.from_json(file.read_text())
+    except (ValueError, KeyError, TypeError) as problem:
+        raise TargetError(f"{file}: not a report of this suite: {problem}") from None
 
 
 def _emit(text: str, file: Path | None, out: TextIO) -> int:
@@ -214,8 +263,8 @@ def _matrix(options: argparse.Namespace, out: TextIO) -> int:
     return _emit(matrix([_read(file) for file in options.files]), options.output, out)
 
 
-def _schema(_: argparse.Namespace, out: TextIO) -> int:
-    out.write(json.dumps(schema(), indent=2) + "\n")
+def _schema(options: argparse.Namespace, out: TextIO) -> int:
+    out.write(json.dumps(report_schema() if options.what == "report" else schema(), indent=2) + "\n")
     return 0
 
 

@@ -180,17 +180,20 @@ class Pending(Generic[M]):
             raise Failed(f"{self._path.rpartition('/')[2]} gave no answer within {timeout} s") from None
         except (grpc.RpcError, grpc.FutureCancelledError):
             pass
-        call = cast("grpc.Call", self._call)
-        answer: Answer[M] = Answer(
-            self._path,
-            call.code(),
-            call.details() or "",
-            payload,
-            tuple((key, value) for key, value in call.trailing_metadata() or ()),
-            time.monotonic() - self._started,
-        )
+        answer: Answer[M] = _answer(self._path, cast("grpc.Call", self._call), payload, self._started)
         self._done(answer)
         return answer
+
+
+def _answer(path: str, call: grpc.Call, payload: bytes | None, started: float) -> Answer[Any]:
+    return Answer(
+        path,
+        call.code(),
+        call.details() or "",
+        payload,
+        tuple((key, value) for key, value in call.trailing_metadata() or ()),
+        time.monotonic() - started,
+    )
 
 
 class Client:
@@ -240,17 +243,8 @@ class Client:
         metadata: Metadata = (),
     ) -> Pending[Message]:
         """Begin a call. `path` is needed for raw bytes only; `version` None sends no contract version, "" the usual one."""
-        if isinstance(request, Message):
-            path = path or path_of(request)
-            payload = request.SerializeToString(deterministic=True)
-        else:
-            payload = request
-        said = self.version if version == "" else version
-        if said is not None:
-            metadata = (*metadata, (CONTRACT_VERSION_KEY, said))
-        method: Any = self.channel.unary_unary(path)
-        call = method.future(payload, timeout=timeout or self.timeout, metadata=tuple(metadata))
-        return Pending(path, call, self._record)
+        path, method, payload, how = self._prepared(request, path, timeout, version, metadata)
+        return Pending(path, method.future(payload, **how), self._record)
 
     def call(
         self,
@@ -261,8 +255,36 @@ class Client:
         version: str | None = "",
         metadata: Metadata = (),
     ) -> Answer[Message]:
-        """Make a call and wait for the answer, which the deadline bounds."""
-        return self.send(request, path=path, timeout=timeout, version=version, metadata=metadata).answer()
+        """Make a call and wait for the answer, which the deadline bounds. Much cheaper than `send`, which needs threads."""
+        path, method, payload, how = self._prepared(request, path, timeout, version, metadata)
+        started = time.monotonic()
+        response: bytes | None = None
+        try:
+            response, call = method.with_call(payload, **how)
+        except grpc.RpcError as refused:
+            call = cast("grpc.Call", refused)
+        answer: Answer[Message] = _answer(path, call, response, started)
+        self._record(answer)
+        return answer
+
+    def _prepared(
+        self,
+        request: Message | bytes,
+        path: str,
+        timeout: float | None,
+        version: str | None,
+        metadata: Metadata,
+    ) -> tuple[str, Any, bytes, dict[str, Any]]:
+        if isinstance(request, Message):
+            path = path or path_of(request)
+            payload = request.SerializeToString(deterministic=True)
+        else:
+            payload = request
+        said = self.version if version == "" else version
+        if said is not None:
+            metadata = (*metadata, (CONTRACT_VERSION_KEY, said))
+        method: Any = self.channel.unary_unary(path)
+        return path, method, payload, {"timeout": timeout or self.timeout, "metadata": tuple(metadata)}
 
     def _record(self, answer: Answer[Message]) -> None:
         with self._lock:

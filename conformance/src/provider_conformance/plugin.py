@@ -100,22 +100,31 @@ def pytest_configure(config: pytest.Config) -> None:
         explicit = config.args_source is pytest.Config.ArgsSource.ARGS
         if str(_DOOR) not in config.args:
             config.args[:] = [*(config.args if explicit else []), str(_DOOR)]
+        if not hasattr(config, "workerinput") and not config.getoption("--collect-only"):
+            _reach(config)
+
+
+def _reach(config: pytest.Config) -> None:
+    """One error in place of one for each check, when the file is wrong or nothing answers."""
+    from provider_conformance.run import reach
+    from provider_conformance.target import TargetError
+
+    try:
+        reach(target_of_command_line(config))
+    except TargetError as problem:
+        raise pytest.UsageError(f"provider-conformance: {problem}") from None
 
 
 def target_of_command_line(config: pytest.Config) -> Target:
-    """The target file, with what the command line says instead."""
-    from provider_conformance.target import TargetError
+    """The target file, with what the command line says instead. Raises TargetError, naming the field."""
     from provider_conformance.targetfile import load_target
 
     folder = config.getoption("--provider-tls-dir")
-    try:
-        return load_target(
-            Path(config.getoption("--provider-target")),
-            endpoint=config.getoption("--provider-endpoint") or "",
-            tls_dir=Path(folder) if folder else None,
-        )
-    except TargetError as problem:
-        raise pytest.UsageError(str(problem)) from None
+    return load_target(
+        Path(config.getoption("--provider-target")),
+        endpoint=config.getoption("--provider-endpoint") or "",
+        tls_dir=Path(folder) if folder else None,
+    )
 
 
 def _check_of(item: pytest.Item) -> Check | None:
@@ -168,14 +177,19 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture(scope="class")
 def conformance_suite(request: pytest.FixtureRequest, target: Target) -> Iterator[Suite]:
     """The running suite of one class: connections, seeds, and the tidying up at the end."""
-    from provider_conformance.run import Suite
+    from provider_conformance.run import Suite, reach
+    from provider_conformance.target import TargetError
     from provider_conformance.targetfile import asked_otherwise
 
     options = request.config.getoption
-    target = asked_otherwise(
-        target, contract=options("--provider-contract"), dialect=options("--provider-dialect")
-    )
-    suite = Suite(target, seed=request.config.getoption("--provider-seed"))
+    try:
+        target = asked_otherwise(
+            target, contract=options("--provider-contract"), dialect=options("--provider-dialect")
+        )
+        reach(target)
+        suite = Suite(target, seed=options("--provider-seed"))
+    except TargetError as problem:
+        pytest.fail(str(problem), pytrace=False)
     try:
         yield suite
     finally:

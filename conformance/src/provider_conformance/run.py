@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Self
 
+from provider_conformance.client import Code
 from provider_conformance.differences import DIFFERENCES
 from provider_conformance.judge import GeneratorJudge, ServerJudge, StoreJudge
 from provider_conformance.registry import Check, Profile, all_checks
-from provider_conformance.session import Session
-from provider_conformance.target import Target
+from provider_conformance.session import HEALTH, Session, health_request
+from provider_conformance.target import Target, TargetError
 from provider_conformance.verdict import Failed, NotApplicable, NotRun, Result, Status
 
 Judge = ServerJudge | StoreJudge | GeneratorJudge
@@ -27,6 +28,7 @@ class Suite:
 
     def __init__(self, target: Target, *, seed: int | None = None, idle: bool = True) -> None:
         """`seed` repeats an earlier run's fuzzing. `idle` opens the connection that has to survive idling."""
+        _known_failures_exist(target)
         self.target = target
         self.session = Session(target, seed=seed, idle=idle)
         self.stores = [StoreJudge(self.session, store) for store in target.stores]
@@ -106,6 +108,26 @@ class Suite:
         if difference is not None and status is Status.FAILED:
             return Status.DIFFERENCE, f"{difference} ({reason})"
         return status, reason
+
+
+def _known_failures_exist(target: Target) -> None:
+    """Raises TargetError for an excuse of a check or subject that there is not: it would excuse the wrong thing later."""
+    subjects = {"server", *(named.name for named in (*target.stores, *target.generators))}
+    checks = {check.id for check in all_checks()}
+    for named in target.known_failures:
+        id_, _, subject = named.removesuffix("]").partition("[")
+        if id_ not in checks:
+            raise TargetError(f"known_failures.{named}: there is no check {id_!r}")
+        if subject and subject not in subjects:
+            raise TargetError(f"known_failures.{named}: the target names no {subject!r}")
+
+
+def reach(target: Target) -> None:
+    """Raises TargetError when nothing answers at the endpoint: each check would only say so again."""
+    with contextlib.closing(Session(target, idle=False)) as session:
+        answer = session.client.call(health_request(), path=HEALTH)
+    if answer.code in {Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED}:
+        raise TargetError(f"endpoint: no provider answers at {target.endpoint}: {answer.text}")
 
 
 def _concerns(check: Check, judge: Judge, target: Target) -> None:

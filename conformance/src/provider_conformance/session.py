@@ -155,7 +155,7 @@ class Session:
         finally:
             client.close()
 
-    def serving(self, client: Client | None = None, *, timeout: float = 5.0) -> bool:
+    def serving(self, client: Client | None = None, *, timeout: float = 10.0) -> bool:
         """Whether health answers SERVING."""
         answer = (client or self.client).call(health_request(), path=HEALTH, timeout=timeout)
         return (

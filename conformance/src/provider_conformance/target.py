@@ -6,12 +6,11 @@ exist, how to seed, which limits the backend has. What is not declared is not ex
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 Dialect = Literal["v2", "s", "p"]
 
@@ -90,6 +89,12 @@ class Limits:
     """SecretExists honours `property`."""
     backend_calls: bool = False
     """There is a backend whose calls are counted (MET-6)."""
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.key_pattern)
+        except re.error as problem:
+            raise TargetError(f"limits.key_pattern: not a regular expression: {problem}") from None
 
     def refuses_key(self, key: str) -> str:
         """Why the backend can't have this key; empty when it can."""
@@ -233,6 +238,10 @@ class Target:
     def __post_init__(self) -> None:
         if not (self.stores or self.generators):
             raise TargetError("stores, generators: the target names neither, so there is nothing to judge")
+        names = ["server", *(named.name for named in (*self.stores, *self.generators))]
+        for name in names:
+            if names.count(name) > 1:
+                raise TargetError(f"stores, generators: the name {name!r} is used twice; results go by it")
         for id_, reason in self.known_failures.items():
             if not reason.strip():
                 raise TargetError(f"known_failures.{id_}: a known failure needs a reason")
@@ -248,14 +257,3 @@ class Target:
     def port(self) -> int:
         """The port of the endpoint."""
         return int(self.endpoint.rpartition(":")[2])
-
-
-def existing(entry: Mapping[str, Any], base: Path) -> Existing:
-    """One entry of `keys`: its value stands there as text, base64, or in a file."""
-    if "value" in entry:
-        value = str(entry["value"]).encode()
-    elif "value_base64" in entry:
-        value = base64.b64decode(entry["value_base64"], validate=True)
-    else:
-        value = (base / entry["value_file"]).read_bytes()
-    return Existing(entry["key"], value, entry.get("property", ""), str(entry.get("version", "")))

@@ -31,7 +31,6 @@ from provider_conformance.target import (
     Target,
     TargetError,
     Tls,
-    existing,
 )
 
 FORMAT = 1
@@ -100,13 +99,13 @@ def load_target(
     """
     try:
         content = yaml.safe_load(file.read_text())
-    except (OSError, yaml.YAMLError) as problem:
-        raise TargetError(f"{file}: {problem}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
+        raise TargetError(f"{file}: cannot be read: {problem}") from None
     if not isinstance(content, dict) or content.pop("target", None) != FORMAT:
         raise TargetError(f"{file}: target: has to be {FORMAT}, the version of this file's format")
     base = file.parent
     content["endpoint"] = endpoint or content.get("endpoint", "")
-    content["tls"] = None if plaintext else _tls(dict(content.get("tls") or {}), base, tls_dir)
+    content["tls"] = None if plaintext else _tls(content.get("tls") or {}, base, tls_dir)
     target: Target = _build(Target, content, "", base)
     return target
 
@@ -118,15 +117,16 @@ def asked_otherwise(target: Target, *, contract: str | None = None, dialect: Any
     return replace(target, dialect=dialect) if dialect else target
 
 
-def _tls(content: dict[str, Any], base: Path, folder: Path | None) -> Tls:
+def _tls(given: Any, base: Path, folder: Path | None) -> Tls:
     """Certificates: `dir` has what the core's Secret has; the other fields add to it."""
+    content, bad_pairs = _texts(given, "tls", beside=("bad",))
     if folder is None:
         if "dir" not in content:
             raise TargetError("tls.dir: the folder with ca.crt, client.crt and client.key has to be given")
         folder = base / content["dir"]
     content.pop("dir", None)
     cert, key = _pair(folder)
-    bad = {name: _pair(base / where) for name, where in dict(content.pop("bad", {})).items()}
+    bad = {name: _pair(base / where) for name, where in _texts(bad_pairs, "tls.bad")[0].items()}
     ca_key = content.pop("ca_key", "")
     rewrite = content.pop("rewrite_dir", "")
     name = content.pop("server_name", "")
@@ -141,6 +141,25 @@ def _tls(content: dict[str, Any], base: Path, folder: Path | None) -> Tls:
         bad=bad,
         rewrite_dir=base / rewrite if rewrite else None,
     )
+
+
+def _texts(value: Any, path: str, *, beside: tuple[str, ...] = ()) -> tuple[dict[str, str], Any]:
+    """A mapping of texts, and what stands in it under the names in `beside`, which has another form."""
+    if not isinstance(value, dict):
+        raise TargetError(f"{path}: has to be a mapping")
+    other = next((value[name] for name in beside if name in value), {})
+    texts = {str(name): entry for name, entry in value.items() if name not in beside}
+    for name, entry in texts.items():
+        if not isinstance(entry, str):
+            raise TargetError(f"{path}.{name}: has to be a text")
+    return texts, other
+
+
+def _command(value: Any, path: str) -> tuple[str, ...]:
+    """A command as the list of its words: a text would have to be taken apart by somebody's rules."""
+    if not isinstance(value, list) or not value:
+        raise TargetError(f"{path}: has to be a list, the program and its arguments")
+    return tuple(map(str, value))
 
 
 def _pair(folder: Path) -> tuple[bytes, bytes]:
@@ -159,7 +178,7 @@ def _seed(value: Any, path: str, base: Path) -> Any:
     if value in ("push", "none"):
         return value
     if isinstance(value, dict) and list(value) == ["command"]:
-        return CommandSeeder(tuple(map(str, value["command"])), base)
+        return CommandSeeder(_command(value["command"], f"{path}.command"), base)
     if isinstance(value, dict) and list(value) == ["hook"]:
         module, _, name = str(value["hook"]).partition(":")
         try:
@@ -174,7 +193,8 @@ def _seed(value: Any, path: str, base: Path) -> Any:
 def _process(value: Any, path: str, base: Path) -> CommandProcess:
     if not isinstance(value, dict) or set(value) != {"stop", "start"}:
         raise TargetError(f"{path}: has to have stop and start")
-    return CommandProcess(tuple(map(str, value["stop"])), tuple(map(str, value["start"])), base)
+    stop, start = (_command(value[name], f"{path}.{name}") for name in ("stop", "start"))
+    return CommandProcess(stop, start, base)
 
 
 def _contract(value: Any, path: str, base: Path) -> tuple[int, int]:  # noqa: ARG001 - one form for all of them
@@ -184,17 +204,29 @@ def _contract(value: Any, path: str, base: Path) -> tuple[int, int]:  # noqa: AR
     return int(major), int(minor)
 
 
+_VALUES = {"value", "value_base64", "value_file"}
+
+
 def _existing(value: Any, path: str, base: Path) -> Existing:
-    known = {"key", "value", "value_base64", "value_file", "property", "version"}
+    """One entry of `keys`: its value stands there as text, in base64, or in a file."""
     if (
         not isinstance(value, dict)
-        or not set(value) <= known
-        or len(set(value) & {*known} - {"key", "property", "version"}) != 1
+        or not {"key"} <= set(value) <= {"key", "property", "version", *_VALUES}
+        or len(set(value) & _VALUES) != 1
     ):
         raise TargetError(
             f"{path}: has to have key, one of value, value_base64 and value_file, and maybe property and version"
         )
-    return existing(value, base)
+    try:
+        if "value" in value:
+            content = str(value["value"]).encode()
+        elif "value_base64" in value:
+            content = base64.b64decode(str(value["value_base64"]), validate=True)
+        else:
+            content = (base / str(value["value_file"])).read_bytes()
+    except (OSError, ValueError) as problem:
+        raise TargetError(f"{path}: the value can't be had: {problem}") from None
+    return Existing(str(value["key"]), content, str(value.get("property", "")), str(value.get("version", "")))
 
 
 _SPECIAL: dict[Any, Callable[[Any, str, Path], Any]] = {

@@ -132,7 +132,7 @@ def handshake(
     server_name: str,
     alpn: tuple[str, ...] = ("h2",),
     at_most: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
-    timeout: float = 5.0,
+    timeout: float = 20.0,
 ) -> Handshake:
     """Shake hands without gRPC. Raises ssl.SSLError or OSError when the server does not want to."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

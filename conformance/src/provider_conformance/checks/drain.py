@@ -8,11 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
 from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2
 
 from provider_conformance import seed
-from provider_conformance.client import Answer, Client, Code
+from provider_conformance.client import Answer, Client, Code, Pending
 from provider_conformance.judge import ServerJudge, StoreJudge
 from provider_conformance.registry import check
+from provider_conformance.session import HEALTH, health_request
 from provider_conformance.target import Hang, Process
 from provider_conformance.verdict import Failed, NotRun
 
@@ -51,16 +53,23 @@ def _slow(judge: StoreJudge) -> Hang:
     return judge.store.faults.slow
 
 
-def _under_way() -> None:
-    """The calls have to be in their handlers before the signal; gRPC does not tell when they are."""
-    threading.Event().wait(0.3)
+def _under_way(judge: StoreJudge, hold: Hang, count: int) -> list[Pending[Message]]:
+    """Calls that are in the backend when this returns: one that was sent after them, and took the same way, is answered.
+
+    Raises NotRun when they are over by then: stopping the provider would prove nothing.
+    """
+    pending = [judge.begin_get(hold.key, timeout=hold.seconds + 10) for _ in range(count)]
+    judge.client.call(judge.get_request(judge.absent()))
+    if any(call.done for call in pending):
+        raise NotRun(f"not seeded: on this machine the reading of {hold.key!r} has to take longer")
+    return pending
 
 
 def _wait_until_serving(judge: ServerJudge | StoreJudge) -> None:
     deadline = time.monotonic() + GRACE
     while time.monotonic() < deadline:
         judge.session.reconnect()
-        if judge.session.serving(timeout=2):
+        if judge.session.serving(timeout=5):
             return
     raise Failed(f"the provider does not serve {GRACE:.0f} s after it was started again")
 
@@ -90,8 +99,7 @@ def finishes_calls(judge: StoreJudge) -> None:
     """
     slow = _slow(judge)
     stopping = _Stopped(judge)
-    pending = [judge.begin_get(slow.key, timeout=slow.seconds + 10) for _ in range(4)]
-    _under_way()
+    pending = _under_way(judge, slow, 4)
     with stopping:
         answers = [call.answer(slow.seconds + 15) for call in pending]
     lost = [answer for answer in answers if answer.code is not Code.OK]
@@ -113,7 +121,7 @@ def loses_nothing(judge: ServerJudge) -> None:
 
     def load(client: Client) -> None:
         while not stop.is_set():
-            answer = client.call(judge.harmless(), timeout=5)
+            answer = client.call(judge.harmless(), timeout=20)
             results.append(answer)
             if answer.code is not Code.OK:
                 return
@@ -143,20 +151,29 @@ def refuses_new_calls(judge: StoreJudge) -> None:
     Likely cause: health stays SERVING until the end.
     Fix: set health to NOT_SERVING as the first step of the drain.
     """
-    slow = _slow(judge)
+    # What hangs leaves a slow machine more time than what is only slow; it is given up as soon as health has said so.
+    hold = judge.store.faults.hang or _slow(judge)
     stopping = _Stopped(judge)
-    pending = [judge.begin_get(slow.key, timeout=slow.seconds + 10) for _ in range(2)]
-    _under_way()
+    pending = _under_way(judge, hold, 2)
     refused = False
     with stopping as stopped:
         # Only a refusal that comes before the answers counts: later the server has ended anyway.
         while not refused and not stopped.exit.done() and not any(call.done for call in pending):
-            with judge.session.connection() as client:
-                refused = not judge.session.serving(client, timeout=1)
+            refused = _refuses_health(judge)
         for call in pending:
-            call.answer(slow.seconds + 15)
+            call.cancel()
     if not refused:
         raise Failed("health was SERVING until the end")
+
+
+def _refuses_health(judge: StoreJudge) -> bool:
+    """Whether a new connection, or the server over it, says no. Saying nothing is not saying no."""
+    with judge.session.connection() as client:
+        answer = client.call(health_request(), path=HEALTH, timeout=5)
+    if answer.code is not Code.OK:
+        return answer.code is not Code.DEADLINE_EXCEEDED
+    status = health_pb2.HealthCheckResponse.FromString(answer.payload or b"").status
+    return status != health_pb2.HealthCheckResponse.SERVING
 
 
 @check("drain.same-after-restart", area="drain", contract=("DRN-4",), disturbs=True)

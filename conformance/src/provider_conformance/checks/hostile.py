@@ -145,7 +145,7 @@ def fuzzed(judge: ServerJudge) -> None:
         request = random_message(getattr(module, source.choice(names)), source)
         if source.random() < 0.7:
             _make_plausible(judge, request, source)
-        answer = judge.client.call(request, timeout=10)
+        answer = judge.client.call(request)
         _no_defect(answer, f"random request {number} of seed {judge.session.seed}")
     _alive(judge)
 
@@ -165,7 +165,7 @@ def fuzzed_bytes(judge: ServerJudge) -> None:
         damaged = bytearray(whole)
         for _ in range(source.randint(1, 4)):
             damaged[source.randrange(len(damaged))] = source.randrange(256)
-        answer = judge.client.call(bytes(damaged), path=path_of(request), timeout=10)
+        answer = judge.client.call(bytes(damaged), path=path_of(request))
         if judge.target.differences_of and answer.code is Code.INTERNAL:
             continue  # how grpc-go answers what it can't parse; see hostile.garbage
         _no_defect(answer, f"damaged request {number} of seed {judge.session.seed}")
@@ -245,7 +245,7 @@ def odd_patterns(judge: StoreJudge) -> None:
         "((a{1,50}){1,50}){1,50}",
         "(a?){40}a{40}!",
     ):
-        answer = judge.client.call(judge.find_request(pattern), timeout=5)
+        answer = judge.client.call(judge.find_request(pattern), timeout=judge.client.timeout)
         if answer.code not in {Code.OK, Code.INVALID_ARGUMENT}:
             raise Failed(f"the pattern {pattern!r} answered {answer.said()}")
 

@@ -139,7 +139,12 @@ def _areas(report: Report) -> str:
         f'<td class="number dim">{sum(r.seconds for r in found):.2f} s</td></tr>'
         for area, found in report.areas()
     )
-    return f"<table>{rows}</table>"
+    head = (
+        '<tr class="dim"><th></th><th></th><th class="number">passed</th><th class="number">failed</th>'
+        '<th class="number">time</th></tr>'
+    )
+    legend = " &middot; ".join(f'<span class="{status}">{status}</span>' for status in Status)
+    return f'<p class="dim">Colours: {legend}</p><table>{head}{rows}</table>'
 
 
 def _others(report: Report) -> str:
