@@ -101,12 +101,10 @@ SLOW = 3.0
 ROUNDED = (
     "Vault itself keeps KV v2 numbers as 64-bit floats: the digits are gone before anybody can read them."
 )
-ENTRIES = "Vault holds entries and not a document: the whole is written as JSON with sorted keys, as the Go provider does."
 KNOWN = {
     ("get.property-big-number", "kv2"): ROUNDED,
     ("map.value-kinds", "kv2"): ROUNDED,
-    ("get.whole-document", "kv2"): ENTRIES,
-    ("concurrency.parallel-reads", "kv2"): ENTRIES,
+    ("get.whole-document", "kv2"): ROUNDED,
 }
 
 
