@@ -73,6 +73,24 @@ def test_lists_have_pages_and_filters(
     assert server.count("ListSecrets") == 3 + 2
 
 
+@pytest.mark.parametrize("right", [True, False], ids=["right", "wrong"])
+def test_a_checksum_has_to_be_that_of_the_value(
+    server: SecretManagerServer, client: sm.SecretManagerServiceClient, right: bool
+) -> None:
+    """And comes back with it."""
+    server.put("db", None)
+    payload = sm.SecretPayload(data=b"123456789", data_crc32c=0xE3069283 if right else 1)
+    request = sm.AddSecretVersionRequest(parent=f"{PARENT}/secrets/db", payload=payload)
+
+    if right:
+        client.add_secret_version(request, metadata=TOKEN)
+        latest = f"{PARENT}/secrets/db/versions/latest"
+        assert client.access_secret_version(name=latest, metadata=TOKEN).payload == payload
+    else:
+        with pytest.raises(exceptions.InvalidArgument):
+            client.add_secret_version(request, metadata=TOKEN)
+
+
 @pytest.mark.parametrize(
     ("etag", "raised"), [('"0"', None), ('"7"', exceptions.FailedPrecondition)], ids=["right", "wrong"]
 )

@@ -31,10 +31,13 @@ def test_bytes_come_as_they_are(cloud: Cloud) -> None:
     assert cloud.harness.get_secret(cloud.store(), "raw") == value
 
 
-@pytest.mark.parametrize(("version", "value"), [("", b"new"), ("latest", b"new"), ("1", b"old")])
-def test_a_version_is_a_number_or_the_latest(cloud: Cloud, version: str, value: bytes) -> None:
+@pytest.mark.parametrize(
+    ("version", "value"), [("", b"new"), ("latest", b"new"), ("1", b"old"), ("stable_2", b"old")]
+)
+def test_a_version_is_a_number_an_alias_or_the_latest(cloud: Cloud, version: str, value: bytes) -> None:
     cloud.google.put("db", b"old")
     cloud.google.put("db", b"new")
+    cloud.google.set_alias("db", "stable_2", 1)
 
     assert cloud.harness.get_secret(cloud.store(), "db", version=version) == value
 
@@ -252,6 +255,21 @@ def test_an_answer_without_a_value_is_an_error_and_not_an_empty_value(cloud: Clo
         cloud.harness.get_secret(store, "db")
 
     assert failure.code is StatusCode.FAILED_PRECONDITION
+
+
+def test_a_value_that_arrives_spoiled_is_not_handed_out(cloud: Cloud) -> None:
+    """Google sends a checksum along; asked again it may come whole."""
+    cloud.google.put("db", b"s3cret")
+    cloud.google.spoiled.add("db")
+    store = cloud.store()
+
+    with cloud.harness.fails() as failure:
+        cloud.harness.get_secret(store, "db")
+
+    assert failure.code is StatusCode.UNAVAILABLE
+    assert "checksum" in failure.message
+    cloud.google.spoiled.clear()
+    assert cloud.harness.get_secret(store, "db") == b"s3cret"
 
 
 def test_the_alias_reads_the_same(cloud: Cloud) -> None:

@@ -40,6 +40,7 @@ class TestPushing:
         assert dict(made.labels) == OURS
         assert "automatic" in made.replication
         assert cloud.google.values("db") == [b"s3cret"]
+        assert cloud.google.checked == {"db"}
         assert [method for method, _ in cloud.google.calls] == [
             "GetSecret",
             "CreateSecret",
@@ -63,6 +64,7 @@ class TestPushing:
         push(cloud, store, b"two")
 
         assert cloud.google.values("db") == [b"one", b"two"]
+        assert cloud.harness.get_secret(store, "db", version="1") == b"one"
 
     def test_a_whole_secret_is_json_with_sorted_keys(self, cloud: Cloud) -> None:
         cloud.harness.push(cloud.store(), "db", {"b": b"<2>", "a": b"1"})

@@ -2,7 +2,7 @@
 
 Google offers no emulator. This server keeps secrets in memory and is strict where Google is: names, label and payload
 limits, etags, states of versions, pages, project numbers in answers, global or one location. Permissions are a set of
-what is denied, not IAM. It needs the package google-cloud-secret-manager, which its own provider brings along.
+what is denied, not IAM. It needs google-cloud-secret-manager and google-crc32c, which its own provider brings along.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
+import google_crc32c
 import grpc
 from google.cloud import secretmanager_v1 as sm
 from google.protobuf import any_pb2, duration_pb2
@@ -91,6 +92,10 @@ class SecretManagerServer:
         """Method and resource of every call that came, in order."""
         self.muted: set[str] = set()
         """Keys whose versions are answered without their payload."""
+        self.spoiled: set[str] = set()
+        """Keys whose values do not arrive as they are kept."""
+        self.checked: set[str] = set()
+        """Keys of which a version came with its checksum."""
         self.quota_projects: list[str] = []
         self.peers: set[str] = set()
         """Connections from which calls came."""
@@ -135,6 +140,8 @@ class SecretManagerServer:
             self.calls.clear()
             self.denied.clear()
             self.muted.clear()
+            self.spoiled.clear()
+            self.checked.clear()
             self.quota_projects.clear()
             self.peers.clear()
 
@@ -164,6 +171,10 @@ class SecretManagerServer:
     def set_state(self, key: str, number: int, state: str, *, project: str = "acme") -> None:
         """Make a version ENABLED, DISABLED or DESTROYED."""
         self._secrets[project, key].versions[number - 1].state = state
+
+    def set_alias(self, key: str, alias: str, number: int, *, project: str = "acme") -> None:
+        """Let `alias` stand for a version."""
+        self._secrets[project, key].message.version_aliases[alias] = number
 
     def secret(self, key: str, *, project: str = "acme") -> sm.Secret | None:
         """What is kept of a secret, or None."""
@@ -380,8 +391,12 @@ class SecretManagerServer:
             _abort(
                 context, grpc.StatusCode.INVALID_ARGUMENT, "The secret payload is larger than 65536 bytes."
             )
-        version = self._add(secret, request.payload.data)
-        return self._version(request.parent.rpartition("/")[2], version)
+        key = request.parent.rpartition("/")[2]
+        if "data_crc32c" in request.payload:
+            if request.payload.data_crc32c != google_crc32c.value(request.payload.data):
+                _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "The checksum does not match the payload.")
+            self.checked.add(key)
+        return self._version(key, self._add(secret, request.payload.data))
 
     def _add(self, secret: Secret, payload: bytes) -> Version:
         self._clock += 1
@@ -405,7 +420,9 @@ class SecretManagerServer:
         if secret is None or (asked == "latest" and not secret.versions):
             text = f"Secret [{self._shown(key)}] not found or has no versions."
             _abort(context, grpc.StatusCode.NOT_FOUND, text)
-        number = len(secret.versions) if asked == "latest" else int(asked) if asked.isdecimal() else 0
+        number = secret.message.version_aliases.get(asked, int(asked) if asked.isdecimal() else 0)
+        if asked == "latest":
+            number = len(secret.versions)
         name = f"{self._shown(key)}/versions/{number or asked}"
         if not 0 < number <= len(secret.versions):
             _abort(context, grpc.StatusCode.NOT_FOUND, f"Secret Version [{name}] not found.")
@@ -413,7 +430,11 @@ class SecretManagerServer:
         if version.state != "ENABLED":
             text = f"Secret Version [{name}] is in {version.state} state."
             _abort(context, grpc.StatusCode.FAILED_PRECONDITION, text)
-        payload = None if key in self.muted else sm.SecretPayload(data=version.payload)
+        if key in self.muted:
+            return sm.AccessSecretVersionResponse(name=name)
+        payload = sm.SecretPayload(data=version.payload, data_crc32c=google_crc32c.value(version.payload))
+        if key in self.spoiled:
+            payload.data = payload.data[:-1]
         return sm.AccessSecretVersionResponse(name=name, payload=payload)
 
     def _list_versions(

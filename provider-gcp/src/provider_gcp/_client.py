@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+import google_crc32c
 import grpc
 from google.api_core import exceptions
 from google.cloud import secretmanager_v1 as google
@@ -130,7 +131,12 @@ class SecretManager:
         )
         if "payload" not in answer:
             raise PermanentError(f"Google answers without a value for secret {key!r}")
-        return bytes(answer.payload.data)
+        payload, data = answer.payload, bytes(answer.payload.data)
+        if "data_crc32c" in payload and payload.data_crc32c != google_crc32c.value(data):
+            raise TemporaryError(
+                f"The value of secret {key!r} does not have the checksum that Google sent along"
+            )
+        return data
 
     def access_enabled(self, key: str) -> bytes:
         """The value of the latest version, or if that is disabled or destroyed, of the newest enabled one."""
@@ -179,7 +185,7 @@ class SecretManager:
 
     def add_version(self, key: str, value: bytes) -> None:
         """Add a value."""
-        payload = google.SecretPayload(data=value)
+        payload = google.SecretPayload(data=value, data_crc32c=google_crc32c.value(value))
         request = google.AddSecretVersionRequest(parent=self.name(key), payload=payload)
         self._call("AddSecretVersion", self._client.add_secret_version, request, about=key)
 
