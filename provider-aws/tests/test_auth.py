@@ -5,6 +5,7 @@ from __future__ import annotations
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,12 @@ def signed_by(bench: Bench, operation: str) -> str:
         r for r in reversed(bench.proxy.requests) if operation in r.headers.get("x-amz-target", "")
     )
     return request.headers["authorization"].split("Credential=")[1].split("/")[0]
+
+
+def xml_error(code: str, text: str = "m") -> Answer:
+    """A refusal as STS words it."""
+    body = f"<ErrorResponse><Error><Code>{code}</Code><Message>{text}</Message></Error></ErrorResponse>"
+    return Answer(403, body.encode(), {"Content-Type": "text/xml"})
 
 
 def read(bench: Bench, store: StoreHandle, key: str = "db") -> bytes:
@@ -201,14 +208,12 @@ def test_the_pods_own_credentials_serve_where_the_spec_names_none(
 def test_the_pods_own_web_identity_is_found(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """What EKS puts into a pod whose ServiceAccount has a role."""
+    """What EKS puts into a pod whose ServiceAccount has a role. AWS_STS_ENDPOINT counts here, too."""
     (tmp_path / "token").write_text("the-pods-own-token")
     for name, value in {
         "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"),
         "AWS_ROLE_ARN": ROLE,
         "AWS_REGION": REGION,
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_ENDPOINT_URL_STS": bench.proxy.url,
     }.items():
         monkeypatch.setenv(name, value)
     store = bench.harness.add_store(NAMESPACE, {"region": REGION}, kind="AWSSecretManager")
@@ -217,6 +222,121 @@ def test_the_pods_own_web_identity_is_found(
 
     (call,) = sts_calls(bench)
     assert (call["Action"], call["WebIdentityToken"]) == ("AssumeRoleWithWebIdentity", "the-pods-own-token")
+
+
+def temporary(key: str, *, seconds: float) -> dict[str, str]:
+    """Credentials as the endpoints inside a cluster give them."""
+    ends = datetime.now(UTC) + timedelta(seconds=seconds)
+    return {
+        "Code": "Success",
+        "Type": "AWS-HMAC",
+        "AccessKeyId": key,
+        "SecretAccessKey": "k",
+        "Token": f"token of {key}",
+        "Expiration": f"{ends:%Y-%m-%dT%H:%M:%SZ}",
+    }
+
+
+def test_eks_pod_identity_is_found_and_renewed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The agent's address and a token file are in the pod's environment. Ten minutes before the end is time to renew."""
+    (tmp_path / "token").write_text("of-the-pod")
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{bench.proxy.url}/v1/credentials")
+    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+    where = "^/v1/credentials$"
+    bench.proxy.inject(Answer.json(200, temporary("ASIASECOND", seconds=3600)), path=where)
+    bench.proxy.inject(Answer.json(200, temporary("ASIAFIRST", seconds=600)), path=where, times=1)
+    store = bench.harness.add_store(NAMESPACE, {"region": REGION}, kind="AWSSecretManager")
+    for _ in range(3):
+        bench.harness.exists(store, "db")
+
+    assert signed_by(bench, "GetSecretValue") == "ASIASECOND"
+    assert bench.proxy.requests[-1].headers["x-amz-security-token"] == "token of ASIASECOND"
+    asked = [request for request in bench.proxy.requests if request.path == "/v1/credentials"]
+    assert [request.headers["authorization"] for request in asked] == ["of-the-pod", "of-the-pod"]
+
+
+def test_an_instance_role_is_found(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """IMDSv2: a token first, then the role's name, then its keys."""
+    monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", bench.proxy.url)
+    where = "^/latest/meta-data/iam/security-credentials"
+    bench.proxy.inject(Answer(200, b"imds-token"), method="PUT", path="^/latest/api/token$")
+    bench.proxy.inject(
+        Answer.json(200, temporary("ASIAINSTANCE", seconds=3600)), method="GET", path=f"{where}/node$"
+    )
+    bench.proxy.inject(Answer(200, b"node"), method="GET", path=f"{where}/?$")
+    read(bench, bench.harness.add_store(NAMESPACE, {"region": REGION}, kind="AWSSecretManager"))
+
+    assert signed_by(bench, "GetSecretValue") == "ASIAINSTANCE"
+    asked = [request for request in bench.proxy.requests if "meta-data" in request.path]
+    assert {request.headers["x-aws-ec2-metadata-token"] for request in asked} == {"imds-token"}
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"AWS_ACCESS_KEY_ID": "AKIAHALF"},
+        {"AWS_PROFILE": "no-such-profile"},
+        {"AWS_WEB_IDENTITY_TOKEN_FILE": "/no/such/file", "AWS_ROLE_ARN": ROLE},
+        {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://198.51.100.1/credentials"},
+    ],
+    ids=["half a pair", "profile", "token file", "foreign address"],
+)
+def test_an_environment_of_the_pod_that_can_not_work_is_not_tried_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, environment: Mapping[str, str]
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with bench.harness.fails() as failure:
+        read(bench, bench.harness.add_store(NAMESPACE, {"region": REGION}, kind="AWSSecretManager"))
+
+    assert failure.code == grpc.StatusCode.UNAUTHENTICATED
+    assert "pod's environment" in failure.message
+    assert bench.proxy.requests == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (xml_error("AccessDenied", "not authorized to perform: sts:AssumeRoleWithWebIdentity"), "PERMISSION_DENIED"),
+        (xml_error("InvalidIdentityToken"), "UNAUTHENTICATED"),
+        (xml_error("Throttling"), "RESOURCE_EXHAUSTED"),
+        (Answer(503), "UNAVAILABLE"),
+    ],
+    ids=["denied", "token", "throttle", "503"],
+)  # fmt: skip
+def test_what_sts_says_of_the_pods_web_identity_is_told(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: Answer, status: str
+) -> None:
+    (tmp_path / "token").write_text("the-pods-own-token")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", ROLE)
+    monkeypatch.setenv("AWS_REGION", REGION)
+    bench.proxy.inject(answer, body="Action=AssumeRoleWithWebIdentity")
+    with bench.harness.fails() as failure:
+        read(bench, bench.harness.add_store(NAMESPACE, {"region": REGION}, kind="AWSSecretManager"))
+
+    assert failure.code.name == status
+    assert "pod" in failure.message
+    assert "the-pods-own-token" not in failure.message
+
+
+def test_a_search_for_the_pods_credentials_that_finds_nothing_is_not_made_by_every_caller(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no IMDS, a search takes seconds; those who wait for one would make theirs one after the other."""
+    monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", bench.proxy.url)
+    bench.proxy.inject(Answer(404), path="^/latest/")
+    store = bench.harness.add_store(NAMESPACE, {"region": REGION}, kind="AWSSecretManager")
+    for _ in range(3):
+        with bench.harness.fails() as failure:
+            bench.harness.exists(store, "db")
+        assert failure.code == grpc.StatusCode.UNAUTHENTICATED
+
+    assert bench.proxy.count(method="PUT", path="^/latest/api/token$") == 1
 
 
 def test_without_any_credentials_the_message_says_where_to_put_them(bench: Bench) -> None:
@@ -354,14 +474,85 @@ def test_a_session_for_a_caller_who_is_not_known_is_not_asked_for(bench: Bench) 
     assert bench.proxy.requests == []
 
 
-def test_a_session_that_ended_early_is_replaced_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An administrator may revoke sessions; a new one is asked for, and the call made again."""
+REVOKED = "User: x is not authorized to perform: y with an explicit deny in an identity-based policy"
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [("ExpiredTokenException", "m"), ("AccessDeniedException", REVOKED)],
+    ids=["ended", "revoked"],
+)
+def test_a_session_that_ended_early_is_replaced_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, code: str, text: str
+) -> None:
+    """An administrator may revoke sessions, by a policy that denies the old ones; a new one is asked for, and the call
+    made again.
+    """
     monkeypatch.setattr("provider_aws._sessions.REFUSED_FOR", 0.0)
     store = bench.store(role=ROLE)
     read(bench, store)
-    expired = Answer.json(400, {"__type": "ExpiredTokenException", "Message": "m"})
-    bench.proxy.inject(expired, headers=target("DescribeSecret"), times=1)
+    refused = Answer.json(400, {"__type": code, "Message": text})
+    bench.proxy.inject(refused, headers=target("DescribeSecret"), times=1)
     bench.harness.get_secret(store, "db", metadata_policy="Fetch")
 
     assert len(sts_calls(bench)) == 2
     assert bench.sent("DescribeSecret") == 2
+
+
+def test_a_new_session_that_is_denied_is_not_replaced(bench: Bench) -> None:
+    """Then the policy means it, and asking STS again and again would not help."""
+    bench.proxy.inject(
+        Answer.json(400, {"__type": "AccessDeniedException", "Message": REVOKED}),
+        headers=target("GetSecretValue"),
+    )
+    with bench.harness.fails() as failure:
+        read(bench, bench.store(role=ROLE))
+
+    assert failure.code == grpc.StatusCode.PERMISSION_DENIED
+    assert len(sts_calls(bench)) == 1
+
+
+@pytest.mark.parametrize("first", ["keys", "web identity"])
+def test_a_session_in_the_middle_of_a_chain_that_ended_early_is_replaced_too(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """Else the chain would be broken until the middle session's own end."""
+    monkeypatch.setattr("provider_aws._sessions.REFUSED_FOR", 0.0)
+    more: dict[str, Any] = {"role": ROLE}
+    if first == "web identity":
+        bench.harness.kube.add_service_account(
+            NAMESPACE, "app", annotations={"eks.amazonaws.com/role-arn": FIRST}
+        )
+        more["auth"] = {"jwt": {"serviceAccountRef": {"name": "app"}}}
+    else:
+        more["additionalRoles"] = [FIRST]
+    store = bench.store(**more)
+    bench.harness.exists(store, "db")
+    (middle,) = [
+        request.headers["authorization"].split("Credential=")[1].split("/")[0]
+        for request in bench.proxy.requests
+        if b"reader" in request.body
+    ]
+    ended = Answer.json(400, {"__type": "ExpiredTokenException", "Message": "m"})
+    bench.proxy.inject(ended, headers=target("GetSecretValue"), times=1)
+    bench.proxy.inject(xml_error("ExpiredToken"), headers={"Authorization": middle})
+
+    assert bench.harness.exists(store, "db")
+    roles = [call["RoleArn"] for call in sts_calls(bench)]
+    assert roles == [FIRST, ROLE, ROLE, FIRST, ROLE]
+
+
+def test_new_keys_in_the_secret_are_used_when_aws_refuses_the_old_ones(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within the same call: nobody sees an error while keys are rotated."""
+    monkeypatch.setattr("provider_common._stores._RECHECK_SOON", 0.0)
+    store = bench.store()
+    bench.harness.exists(store, "db")
+    new = {"access-key": b"AKIANEW", "secret-access-key": b"k"}
+    bench.harness.kube.add_secret(NAMESPACE, "awssm-secret", new)
+    refused = Answer.json(400, {"__type": "UnrecognizedClientException", "Message": "m"})
+    bench.proxy.inject(refused, headers={"Authorization": "AKIAIOSFODNN7EXAMPLE"})
+
+    assert bench.harness.exists(store, "db")
+    assert signed_by(bench, "GetSecretValue") == "AKIANEW"

@@ -6,8 +6,11 @@ provider. So a thousand reads through two roles cost two calls of STS, and no te
 
 from __future__ import annotations
 
+import math
+import os
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +19,9 @@ import botocore.exceptions
 import botocore.session
 from provider_common import Context, CredentialsError, DeadlineError, ProviderError, TemporaryError, remaining
 
-from provider_aws._client import Client
-from provider_aws._sessions import Session, SessionCache
+from provider_aws._client import AWAY, ENDPOINT_VARIABLES, Client, local_error, refusal
+from provider_aws._errors import translate
+from provider_aws._sessions import REFUSED_FOR, Session, SessionCache
 from provider_aws.auth import Keys, PodSource, Source, StaticSource, WebIdentitySource
 
 SESSION_NAME = "external-secrets-provider-aws"
@@ -54,8 +58,8 @@ class Chain:
         self._region = region
         self._cache = ctx.shared("aws-role-sessions", SessionCache)
         self._checked = False
-        start = (source.identity, region)
-        self._identities = tuple((start, hops[: depth + 1]) for depth in range(len(hops)))
+        # What the session after so many hops depends on.
+        self._identities = tuple((source.identity, region, hops[:depth]) for depth in range(len(hops) + 1))
 
     def keys(self) -> Keys:
         """Keys that can be used now; STS is asked where a session is missing or about to end."""
@@ -63,11 +67,7 @@ class Chain:
 
     def refused(self, keys: Keys) -> bool:
         """AWS does not accept `keys` any more. True when asking again may help, because they were a session's."""
-        if self._hops:
-            return self._cache.drop(self._identities[-1], keys)
-        if isinstance(self._source, WebIdentitySource):
-            return self._cache.drop((self._source.identity, self._region), keys)
-        return False
+        return self._refused(len(self._hops), keys)
 
     def check(self) -> Sequence[str]:
         """Whether AWS accepts the credentials; returns warnings. STS says so while it hands out a session; keys that need none
@@ -96,39 +96,49 @@ class Chain:
         if depth == 0:
             return self._first()
         hop = self._hops[depth - 1]
-        return self._cache.get(self._identities[depth - 1], lambda: self._assume(hop, depth - 1)).keys
+        return self._cache.get(self._identities[depth], lambda: self._assume(hop, depth - 1)).keys
 
     def _first(self) -> Keys:
         match self._source:
             case StaticSource(keys=keys):
                 return keys
             case WebIdentitySource() as source:
-                key = (source.identity, self._region)
-                return self._cache.get(key, lambda: self._become(source)).keys
+                return self._cache.get(self._identities[0], lambda: self._become(source)).keys
             case PodSource():
                 return self._ctx.shared("aws-pod-credentials", PodCredentials).keys()
 
+    def _refused(self, depth: int, keys: Keys) -> bool:
+        if depth or isinstance(self._source, WebIdentitySource):
+            return self._cache.drop(self._identities[depth], keys)
+        return False
+
     def _assume(self, hop: Hop, before: int) -> Session:
-        keys = self._after(before)
-        return self._sts(f"assuming role {hop.role!r}", "AssumeRole", keys, **hop.parameters())
+        sts = Client(
+            self._ctx,
+            "sts",
+            region=self._region,
+            keys=lambda: self._after(before),
+            # The hop before may have been revoked, too.
+            refused=lambda keys: self._refused(before, keys),
+        )
+        return self._session(sts, f"assuming role {hop.role!r}", "AssumeRole", hop.parameters())
 
     def _become(self, source: WebIdentitySource) -> Session:
-        return self._sts(
-            f"assuming role {source.role!r} by a ServiceAccount",
-            "AssumeRoleWithWebIdentity",
-            None,
-            RoleArn=source.role,
-            RoleSessionName=SESSION_NAME,
-            WebIdentityToken=source.token(),
-        )
+        parameters = {
+            "RoleArn": source.role,
+            "RoleSessionName": SESSION_NAME,
+            "WebIdentityToken": source.token(),
+        }
+        sts = Client(self._ctx, "sts", region=self._region, keys=None)
+        what = f"assuming role {source.role!r} by a ServiceAccount"
+        return self._session(sts, what, "AssumeRoleWithWebIdentity", parameters)
 
-    def _sts(self, what: str, operation: str, keys: Keys | None, **parameters: Any) -> Session:
+    def _session(self, sts: Client, what: str, operation: str, parameters: Mapping[str, Any]) -> Session:
         starts = self._cache.clock()
-        client = Client(self._ctx, "sts", region=self._region, keys=None if keys is None else lambda: keys)
         try:
-            found = client.call(operation, what, **parameters)["Credentials"]
+            found = sts.call(operation, what, **parameters)["Credentials"]
         finally:
-            client.close()
+            sts.close()
         made = Keys(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"])
         return Session(made, starts, found["Expiration"].timestamp())
 
@@ -137,24 +147,27 @@ class PodCredentials:
     """The provider's own pod, by botocore's default chain, which renews them by itself. One for the whole provider."""
 
     def __init__(self) -> None:
-        self._session = botocore.session.Session()
-        # For the calls of STS that the chain makes by itself where the pod has a web identity.
-        self._session.set_default_client_config(
-            botocore.config.Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
-        )
+        self._session = _pod_session()
         self._lock = threading.Lock()
         self._found: Any = None
+        self._search_again = -math.inf
 
     def keys(self) -> Keys:
-        """What the chain finds. Raises CredentialsError when it finds nothing."""
+        """What the chain finds. Raises CredentialsError when it finds nothing, or nothing that can be used."""
+        what = "the credentials of the provider's own pod"
         try:
-            if self._found is None:
-                self._search()
-            frozen = self._found.get_frozen_credentials() if self._found is not None else None
-        except botocore.exceptions.ProfileNotFound:
-            raise CredentialsError("The profile that AWS_PROFILE names is not there") from None
-        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-            raise TemporaryError(f"The pod's AWS credentials can't be had ({type(error).__name__})") from None
+            found = self._found or self._search()
+            frozen = None if found is None else found.get_frozen_credentials()
+        except botocore.exceptions.ClientError as error:
+            raise translate(refusal(error.operation_name, error), what) from None
+        except (botocore.exceptions.BotoCoreError, OSError, ValueError) as error:
+            if isinstance(error, AWAY):
+                raise local_error(error, what) from None
+            # A profile, a file or an address that is not there, half a pair of keys.
+            raise CredentialsError(
+                f"The AWS credentials of the provider's own pod can't be used ({type(error).__name__}): correct the pod's"
+                " environment, or give spec.auth"
+            ) from None
         if frozen is None:
             raise CredentialsError(
                 "spec.auth is not given, and the provider's pod has no AWS credentials: give spec.auth, or give the pod a"
@@ -162,11 +175,33 @@ class PodCredentials:
             )
         return Keys(frozen.access_key, frozen.secret_key, frozen.token)
 
-    def _search(self) -> None:
+    def _search(self) -> Any:
         if not self._lock.acquire(timeout=remaining()):
             raise TemporaryError("The search for the pod's AWS credentials does not come to an end")
         try:
-            if self._found is None:
+            # A search that finds nothing takes seconds, and those who wait must not make it one after the other.
+            if self._found is None and time.monotonic() >= self._search_again:
                 self._found = self._session.get_credentials()
+                self._search_again = time.monotonic() + REFUSED_FOR
+            return self._found
         finally:
             self._lock.release()
+
+
+class _PodSession(botocore.session.Session):
+    """A session whose chain asks the same STS as everything else here."""
+
+    def create_client(self, service_name: str, *args: Any, **more: Any) -> Any:
+        """A client of the chain's own: STS, where the pod has a web identity."""
+        endpoint = os.environ.get(ENDPOINT_VARIABLES.get(service_name, "")) or None
+        return super().create_client(service_name, *args, **{"endpoint_url": endpoint, **more})
+
+
+def _pod_session() -> Any:
+    session: Any = _PodSession()  # type: ignore[no-untyped-call]
+    if region := os.environ.get("AWS_REGION"):  # botocore itself reads AWS_DEFAULT_REGION only
+        session.set_config_variable("region", region)
+    session.set_default_client_config(
+        botocore.config.Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
+    )
+    return session

@@ -12,7 +12,7 @@ import os
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import botocore
 import botocore.config
@@ -33,7 +33,7 @@ from provider_common import (
 )
 
 from provider_aws._answers import check_whole
-from provider_aws._errors import Refusal, StaleCredentialsError, translate
+from provider_aws._errors import Refusal, RevokedSessionError, StaleCredentialsError, translate
 from provider_aws.auth import Keys
 
 TIMEOUTS = (25.0, 15.0, 9.0, 6.0, 4.0, 2.5, 1.5, 0.8, 0.4)
@@ -157,7 +157,7 @@ class Client:
 
         try:
             return attempts()
-        except StaleCredentialsError:
+        except (StaleCredentialsError, RevokedSessionError):
             if keys is None or self._refused is None or not self._refused(keys):
                 raise
             return attempts()
@@ -187,9 +187,9 @@ class Client:
             try:
                 answer: dict[str, Any] = getattr(client, botocore.xform_name(operation))(**parameters)
             except botocore.exceptions.ClientError as error:
-                raise translate(_refusal(operation, error), what, key=key, version=version) from None
+                raise translate(refusal(operation, error), what, key=key, version=version) from None
             except botocore.exceptions.BotoCoreError as error:
-                raise _local(error, what) from None
+                raise local_error(error, what) from None
         return answer
 
     def _client(self, seconds: float) -> Any:
@@ -225,7 +225,8 @@ class Client:
         return client
 
 
-def _refusal(operation: str, error: botocore.exceptions.ClientError) -> Refusal:
+def refusal(operation: str, error: botocore.exceptions.ClientError) -> Refusal:
+    """AWS's error as the table takes it."""
     details = error.response.get("Error") or {}
     answer = error.response.get("ResponseMetadata") or {}
     after = str((answer.get("HTTPHeaders") or {}).get("retry-after", ""))
@@ -238,18 +239,19 @@ def _refusal(operation: str, error: botocore.exceptions.ClientError) -> Refusal:
     )
 
 
-_AWAY = (
+AWAY: Final = (
     botocore.exceptions.HTTPClientError,
     botocore.exceptions.ConnectionError,
     botocore.exceptions.CredentialRetrievalError,
     botocore.exceptions.MetadataRetrievalError,
 )
+"""What may work later."""
 
 
-def _local(error: botocore.exceptions.BotoCoreError, what: str) -> ProviderError:
+def local_error(error: botocore.exceptions.BotoCoreError, what: str) -> ProviderError:
     """The exception for what botocore found by itself. Its texts are not used: they repeat parameters and bodies."""
     name = type(error).__name__
-    if isinstance(error, _AWAY):
+    if isinstance(error, AWAY):
         remaining()  # the caller's own time, when that is what ended
         return TemporaryError(f"AWS can't be reached for {what} ({name})")
     match error:

@@ -35,6 +35,10 @@ class StaleCredentialsError(CredentialsError):
     """Credentials that were good once: a session that ended, a key that was replaced."""
 
 
+class RevokedSessionError(AccessDeniedError):
+    """A policy of the identity denies it by name. AWS revokes sessions in this way; those that come after are not denied."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """What a code means, and what to tell; `{what}` is what was asked for."""
@@ -274,6 +278,8 @@ _DELETED = re.compile(r"marked for deletion|scheduled for deletion|currently mar
 _DELETED_CODES = frozenset({"InvalidRequestException", "InvalidParameterException"})
 _READS = frozenset({"GetSecretValue", "DescribeSecret", "DeleteSecret"})
 
+_EXPLICIT_DENY = "explicit deny in an identity-based policy"
+
 _REQUEST_ID = re.compile(r",?\s*\(?request ?id:?\s*[-\w]+\)?,?", re.IGNORECASE)
 _LONGEST_REASON = 400
 
@@ -309,6 +315,8 @@ def translate(refusal: Refusal, what: str, *, key: str = "", version: str = "") 
     text = row.text.format(what=what, code=code)
     if row.says_why and (why := stable(refusal.message)):
         text = f"{text} (AWS: {why})"
+    if row.error is AccessDeniedError and _EXPLICIT_DENY in refusal.message:
+        return RevokedSessionError(text)
     return row.error(text, retry_after=refusal.retry_after if row.error.retryable else None)
 
 
