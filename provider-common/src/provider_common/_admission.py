@@ -4,8 +4,9 @@ Threads can't be interrupted, so a backend that hangs keeps the threads it was g
 
 - **A share.** A store may hold as many slots as it leaves free, without touching a quarter that is kept for stores that hold
   none: one busy store gets 45 of 120 slots, and a store's first call finds a slot however many calls the busy ones make.
-- **A store that hangs gets no more.** When a store has waited for `HANGS_AFTER` seconds without one answer, further calls
-  are refused at once. Every `HANGS_AFTER` seconds one is let through as a trial; an answer makes the store well again.
+- **Those that hang have half in common.** A store that has waited for `HANGS_AFTER` seconds without one answer may be slow, or
+  never answer. It gets further slots as long as it leaves as many of that half free; then its calls are refused at once, but
+  for a trial every `HANGS_AFTER` seconds. An answer makes the store well again.
 - **What hangs is written off.** Its slots no longer count, and spare threads stand in for its threads, up to as many again:
   two calls that hang cost the others one slot. So however many stores hang at once, after `HANGS_AFTER` seconds there are
   slots for those that answer.
@@ -29,7 +30,7 @@ from provider_common.errors import DeadlineError, OverloadedError, TemporaryErro
 RETRY_AFTER = 1.0
 """Seconds after which a caller may come back when its store has its share."""
 
-HANGS_AFTER = 3.0
+HANGS_AFTER = 5.0
 """Seconds without an answer after which a store counts as hanging."""
 
 _FORGET_AFTER = 300.0
@@ -114,7 +115,8 @@ class Admission:
                 del self._hanging[key]
                 store = None
             if store is not None:
-                if now - store.tried < HANGS_AFTER or self._hanging_calls >= self._slots:
+                crowded = len(store.calls) >= self._slots // 2 - self._hanging_calls
+                if crowded and (now - store.tried < HANGS_AFTER or self._hanging_calls >= self._slots):
                     self.refused += 1
                     raise OverloadedError(
                         f"{title} has waited {now - store.since:.0f} s for its backend without an answer; until there is one, "
