@@ -261,15 +261,18 @@ class TestMetadata:
 
         assert cloud.google.count("UpdateSecret") == 1
 
-    def test_merge_lays_existing_labels_over_those_of_the_metadata(self, cloud: Cloud) -> None:
-        cloud.google.put("db", b"v", labels={"a": "old", **OURS})
+    @pytest.mark.parametrize("spelling", ["mergePolicy", "MergePolicy"])
+    def test_merge_lays_existing_labels_over_those_of_the_metadata(self, cloud: Cloud, spelling: str) -> None:
+        """Labels only. Names of fields match in any case, as they do in Go."""
+        cloud.google.put("db", b"v", labels={"a": "old", "c": "3", **OURS}, annotations={"n": "old"})
         store = cloud.store()
 
-        push(cloud, store, b"v", metadata=metadata(labels={"a": "new", "b": "2"}, mergePolicy="Merge"))
+        push(cloud, store, b"v", metadata=metadata(labels={"a": "new", "b": "2"}, **{spelling: "Merge"}))
 
         found = cloud.google.secret("db")
         assert found is not None
-        assert dict(found.labels) == {"a": "old", "b": "2", **OURS}
+        assert dict(found.labels) == {"a": "old", "b": "2", "c": "3", **OURS}
+        assert dict(found.annotations) == {}
 
     def test_without_metadata_labels_annotations_and_topics_are_left_alone(self, cloud: Cloud) -> None:
         """What is not asked for is not touched."""
@@ -323,8 +326,13 @@ class TestMetadata:
 
     @pytest.mark.parametrize(
         "bad",
-        [{"kind": "PushSecretMetadata"}, metadata(label={"a": "b"}), metadata(mergePolicy="Sometimes")],
-        ids=["no-version", "unknown-field", "unknown-policy"],
+        [
+            {"kind": "PushSecretMetadata"},
+            metadata(label={"a": "b"}),
+            metadata(ttl="3600s"),
+            metadata(mergePolicy="Sometimes"),
+        ],
+        ids=["no-version", "unknown-field", "no-time-to-live", "unknown-policy"],
     )
     def test_metadata_that_is_not_understood_is_refused(self, cloud: Cloud, bad: dict[str, Any]) -> None:
         store = cloud.store()
@@ -384,6 +392,15 @@ class TestDeleting:
         cloud.harness.delete(store, "db", property="a")
 
         assert cloud.google.secret("db") is None
+
+    @pytest.mark.parametrize("text", [b"plain text", b'{"a": 1, "half": '])
+    def test_a_property_of_a_value_that_is_no_document_is_not_there(self, cloud: Cloud, text: bytes) -> None:
+        """What is cut out of half a document would be less than half."""
+        cloud.google.put("db", text, labels=OURS)
+
+        cloud.harness.delete(cloud.store(), "db", property="a")
+
+        assert cloud.google.values("db") == [text]
 
     def test_a_property_that_is_not_there_changes_nothing(self, cloud: Cloud) -> None:
         store = cloud.store()

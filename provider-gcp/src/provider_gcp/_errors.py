@@ -1,7 +1,7 @@
 """Google's answers in the SDK's terms: one table from gRPC status codes to exceptions, and the texts.
 
 The texts are ours: Google's carry request ids, and whatever was sent to it. NOT_FOUND is the word with consequences, so
-it becomes NoSecretError only for calls that ask for one secret, and only when Google's text speaks of a secret: an
+it becomes NoSecretError only for calls that ask for one secret, and only when Google's text names that secret: an
 absent project or location is something else.
 """
 
@@ -51,7 +51,6 @@ EXCEPTIONS: Mapping[grpc.StatusCode, type[ProviderError]] = {
 }
 """What each code becomes; NOT_FOUND may become NoSecretError, see `translate`."""
 
-_SECRET = re.compile(r"\bsecret\b|/secrets/", re.IGNORECASE)
 _ELSEWHERE = re.compile(
     r"^\W*(?:the |resource )*(?:requested )?(?:project|location|region|parent|key)\b", re.IGNORECASE
 )
@@ -104,7 +103,8 @@ def translate(error: GoogleAPICallError, asked: Asked) -> ProviderError:
 
 
 def _not_found(_: GoogleAPICallError, text: str, asked: Asked) -> ProviderError | None:
-    if asked.key and _SECRET.search(text) and not _ELSEWHERE.search(text):
+    named = re.search(rf"/secrets/{re.escape(asked.key)}(?![\w-])", text)
+    if asked.key and named and not _ELSEWHERE.search(text):
         return NoSecretError(asked.key, version=asked.version)
     return None
 

@@ -69,7 +69,7 @@ def delete(secrets: SecretManager, ref: PushRemoteRef) -> None:
             if ref.property:
                 old = secrets.access(key)
                 new = sjson.delete(old, ref.property)
-                if new == old:
+                if new == old or gjson.get(old, "@valid") is None:
                     return
                 if new.strip() not in (b"", b"{}", b"[]"):
                     _check_payload(key, new)
