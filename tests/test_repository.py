@@ -5,6 +5,7 @@ import subprocess
 import tomllib
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,11 @@ MEMBERS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]["wo
 PUBLISHED = [member for member in MEMBERS if member != "e2e"]
 
 
+def _project(member: str) -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((ROOT / member / "pyproject.toml").read_text())["project"]
+    return project
+
+
 @pytest.mark.parametrize("member", PUBLISHED)
 def test_a_distribution_is_complete_in_its_folder(member: str) -> None:
     for needed in ("README.md", "CHANGELOG.md", "pyproject.toml", "tests", "src"):
@@ -24,11 +30,46 @@ def test_a_distribution_is_complete_in_its_folder(member: str) -> None:
 
 @pytest.mark.parametrize("member", PUBLISHED)
 def test_requirements_are_ranges_not_pins(member: str) -> None:
-    project = tomllib.loads((ROOT / member / "pyproject.toml").read_text())["project"]
+    project = _project(member)
     for requirement in project["dependencies"]:
         assert "==" not in requirement
         assert ">=" in requirement
     assert project["requires-python"] == ">=3.11"
+
+
+def test_the_oldest_protobuf_allowed_runs_the_stubs() -> None:
+    """Stubs refuse a runtime that is older than the compiler which made them, so a lower bound below it is a lie."""
+    made = {
+        tuple(map(int, version.groups()))
+        for stub in (ROOT / "proto/src").rglob("*_pb2.py")
+        if (
+            version := re.search(
+                r"Protobuf Python Version: (\d+)\.(\d+)\.(\d+)", stub.read_text(encoding="utf-8")
+            )
+        )
+    }
+    bounds = {
+        tuple(map(int, bound.groups()))
+        for member in PUBLISHED
+        for requirement in _project(member)["dependencies"]
+        if (bound := re.match(r"protobuf>=(\d+)\.(\d+)\.(\d+)", requirement))
+    }
+    assert made
+    assert bounds == made
+
+
+@pytest.mark.parametrize("member", PUBLISHED)
+def test_a_distribution_says_what_it_is(member: str) -> None:
+    """Licence and long description travel in the wheel; the classifiers are the supported Pythons."""
+    project = _project(member)
+    assert project["readme"] == "README.md"
+    assert project["license"] == "Apache-2.0"
+    assert (ROOT / member / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+    assert project["classifiers"] == [
+        "Development Status :: 3 - Alpha",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(11, 14)),
+        "Typing :: Typed",
+    ]
 
 
 def test_no_file_names_a_download_host_or_a_machine_path() -> None:
@@ -80,10 +121,9 @@ def test_entry_points_name_what_each_provider_serves() -> None:
 
 def test_the_lock_holds_every_requirement() -> None:
     locked = set(re.findall(r"^([a-z0-9._-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
-    ours = {tomllib.loads((ROOT / m / "pyproject.toml").read_text())["project"]["name"] for m in MEMBERS}
+    ours = {_project(member)["name"] for member in MEMBERS}
     for member in MEMBERS:
-        project = tomllib.loads((ROOT / member / "pyproject.toml").read_text())["project"]
-        for requirement in project["dependencies"]:
+        for requirement in _project(member)["dependencies"]:
             name = re.split(r"[\s\[<>=!~;]", requirement)[0].lower().replace("_", "-")
             assert name in ours or name in locked, f"{member} needs {name}: run make lock"
 

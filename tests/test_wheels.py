@@ -62,7 +62,7 @@ def install(wheels: Path, folder: Path, distribution: str) -> Path:
     return env
 
 
-def test_every_distribution_builds_and_carries_its_types(wheels: Path) -> None:
+def test_every_distribution_builds_and_carries_its_types_and_licence(wheels: Path) -> None:
     import zipfile
 
     built = sorted(path.name.split("-")[0] for path in wheels.glob("*.whl"))
@@ -70,7 +70,9 @@ def test_every_distribution_builds_and_carries_its_types(wheels: Path) -> None:
     assert built == sorted(names.get(member, member.replace("-", "_")) for member in MEMBERS)
     for path in wheels.glob("*.whl"):
         with zipfile.ZipFile(path) as wheel:
-            assert any(name.endswith("/py.typed") for name in wheel.namelist()), path.name
+            names_inside = wheel.namelist()
+            assert any(name.endswith("/py.typed") for name in names_inside), path.name
+            assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names_inside), path.name
 
 
 def test_provider_password_runs_alone_and_answers_over_mutual_tls(wheels: Path, tmp_path: Path) -> None:
