@@ -87,16 +87,21 @@ def test_user_names_and_mounts_are_parts_of_a_path_and_nothing_else() -> None:
     kube = FakeKube()
     kube.add_secret("team-a", "s", {"p": b"x"})
     secret = {"name": "s", "key": "p"}
-    made = login(kube, spec(userPass={"path": "/a b/c/", "username": "x/../root", "secretRef": secret}))
-    assert made.path == "auth/a%20b/c/login/x%2F..%2Froot"
+    made = login(kube, spec(userPass={"path": "/a b/c/", "username": "x/root?a=b", "secretRef": secret}))
+    assert made.path == "auth/a%20b/c/login/x%2Froot%3Fa%3Db"
 
 
 def key(of: VaultSpec, *, password: bytes = b"x", purpose: str = "store") -> object:
     kube = FakeKube()
-    kube.add_secret("team-a", "s", {"p": password})
+    kube.add_secret("team-a", "s", {"p": password, "q": b"another", "pod": b"pod"})
+    kube.add_service_account("team-a", "app", annotations=ANNOTATIONS)
     return Connection.read(resolver(kube, of), of, purpose=purpose).identity()
 
 
+ANNOTATIONS = {
+    "eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/app",
+    "iam.gke.io/gcp-service-account": "app@project.iam.gserviceaccount.com",
+}
 USER = {"username": "bob", "secretRef": {"name": "s", "key": "p"}}
 
 
@@ -106,11 +111,15 @@ def test_the_same_login_is_one_identity_whatever_the_mount_of_the_secrets() -> N
     assert key(one) == key(two)
 
 
+SECRET = {"name": "s", "key": "p"}
+
 CHANGES: dict[str, dict[str, Any]] = {
     "server": {"server": "https://other"},
     "namespace": {"namespace": "n"},
     "login namespace": {"auth": {"namespace": "n", "userPass": USER}},
     "headers": {"headers": {"X-A": "b"}},
+    "CA": {"caProvider": {"type": "Secret", "name": "s", "key": "p"}},
+    "client certificate": {"tls": {"certSecretRef": SECRET, "keySecretRef": SECRET}},
     "method": {"auth": {"ldap": USER}},
     "mount": {"auth": {"userPass": {**USER, "path": "other"}}},
     "user": {"auth": {"userPass": {**USER, "username": "alice"}}},
@@ -125,6 +134,64 @@ def test_whatever_a_token_depends_on_makes_another_identity(change: str) -> None
     base: dict[str, Any] = {"server": "https://v.example", "auth": {"userPass": USER}}
     changed = {name: value for name, value in {**base, **CHANGES[change]}.items() if value is not None}
     assert key(VaultSpec.parse(base, where="x")) != key(VaultSpec.parse(changed, where="x"))
+
+
+KUBERNETES = {"role": "r"}
+IAM = {
+    "vaultRole": "r",
+    "secretRef": {"accessKeyIDSecretRef": SECRET, "secretAccessKeySecretRef": SECRET},
+}
+GCP = {"role": "r", "workloadIdentity": {"serviceAccountRef": {"name": "app"}, "clusterName": "c"}}
+APPROLE = {"roleId": "r", "secretRef": SECRET}
+JWT = {"role": "r", "secretRef": SECRET}
+CERT = {"vaultRole": "r", "clientCert": SECRET, "secretRef": SECRET}
+OTHER = {"name": "s", "key": "q"}
+ACCOUNT = {"serviceAccountRef": {"name": "app"}}
+
+PARTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "AppRole role": ({"appRole": APPROLE}, {"appRole": {**APPROLE, "roleId": "other"}}),
+    "AppRole secret": ({"appRole": APPROLE}, {"appRole": {**APPROLE, "secretRef": OTHER}}),
+    "Kubernetes role": ({"kubernetes": KUBERNETES}, {"kubernetes": {"role": "other"}}),
+    "Kubernetes source": ({"kubernetes": KUBERNETES}, {"kubernetes": {**KUBERNETES, **ACCOUNT}}),
+    "a token that is called pod": (
+        {"kubernetes": KUBERNETES},
+        {"kubernetes": {**KUBERNETES, "secretRef": {"name": "s", "key": "pod"}}},
+    ),
+    "Kubernetes audience": (
+        {"kubernetes": {**KUBERNETES, **ACCOUNT}},
+        {"kubernetes": {**KUBERNETES, "serviceAccountRef": {"name": "app", "audiences": ["a"]}}},
+    ),
+    "JWT role": ({"jwt": JWT}, {"jwt": {**JWT, "role": "other"}}),
+    "JWT token": ({"jwt": JWT}, {"jwt": {**JWT, "secretRef": OTHER}}),
+    "JWT audience": (
+        {"jwt": {"kubernetesServiceAccountToken": ACCOUNT}},
+        {"jwt": {"kubernetesServiceAccountToken": {**ACCOUNT, "audiences": ["a"]}}},
+    ),
+    "certificate role": ({"cert": CERT}, {"cert": {**CERT, "vaultRole": "other"}}),
+    "certificate": ({"cert": CERT}, {"cert": {**CERT, "clientCert": OTHER}}),
+    "certificate key": ({"cert": CERT}, {"cert": {**CERT, "secretRef": OTHER}}),
+    "IAM role": ({"iam": IAM}, {"iam": {**IAM, "vaultRole": "other"}}),
+    "IAM assumed role": ({"iam": IAM}, {"iam": {**IAM, "role": "arn:aws:iam::123456789012:role/x"}}),
+    "IAM external ID": ({"iam": IAM}, {"iam": {**IAM, "externalID": "xx"}}),
+    "IAM region": ({"iam": IAM}, {"iam": {**IAM, "region": "eu-central-1"}}),
+    "IAM server ID": ({"iam": IAM}, {"iam": {**IAM, "vaultAwsIamServerID": "vault"}}),
+    "IAM source": ({"iam": IAM}, {"iam": {"vaultRole": "r", "jwt": ACCOUNT}}),
+    "GCP role": ({"gcp": GCP}, {"gcp": {**GCP, "role": "other"}}),
+    "GCP source": ({"gcp": GCP}, {"gcp": {"role": "r"}}),
+    "GCP project": ({"gcp": GCP}, {"gcp": {**GCP, "projectID": "p"}}),
+    "GCP cluster": (
+        {"gcp": GCP},
+        {"gcp": {**GCP, "workloadIdentity": {**GCP["workloadIdentity"], "clusterName": "d"}}},  # type: ignore[dict-item]
+    ),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_of_a_login_makes_another_identity(part: str) -> None:
+    """A store whose login would be refused must not live on the token of one whose login is not."""
+    one, other = (spec(**auth) for auth in PARTS[part])
+    assert key(one) == key(one)
+    assert key(one) != key(other)
 
 
 def test_another_password_and_another_purpose_are_other_identities() -> None:

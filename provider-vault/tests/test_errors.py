@@ -7,7 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+import select
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from eso_e2e.faults import Answer as Made
@@ -31,6 +37,15 @@ EXPECTED: dict[str, tuple[int, Any, str, str, bool]] = {
         "FAILED_PRECONDITION",
         False,
     ),
+    "upgrading": (
+        400,
+        [
+            "Upgrading from non-versioned to versioned data. This backend will be unavailable for a brief period."
+        ],
+        "TEMPORARY",
+        "UNAVAILABLE",
+        True,
+    ),
     "no token": (400, ["missing client token"], "CREDENTIALS", "UNAUTHENTICATED", False),
     "bad request": (400, [SECRET], "INVALID_REQUEST", "INVALID_ARGUMENT", False),
     "unauthorized": (401, [SECRET], "CREDENTIALS", "UNAUTHENTICATED", False),
@@ -44,6 +59,14 @@ EXPECTED: dict[str, tuple[int, Any, str, str, bool]] = {
         False,
     ),
     "other 404": (404, [SECRET], "MISSING_REFERENCE", "FAILED_PRECONDITION", False),
+    "a login page": (200, None, "MISSING_REFERENCE", "FAILED_PRECONDITION", False),
+    "wrong engine version": (
+        404,
+        ["Invalid path for a versioned K/V secrets engine."],
+        "INVALID_SPEC",
+        "INVALID_ARGUMENT",
+        False,
+    ),
     "not vault": (404, None, "MISSING_REFERENCE", "FAILED_PRECONDITION", False),
     "unsupported": (405, ["unsupported operation"], "UNSUPPORTED", "UNIMPLEMENTED", False),
     "behind": (412, ["required index state not present"], "TEMPORARY", "UNAVAILABLE", True),
@@ -53,6 +76,13 @@ EXPECTED: dict[str, tuple[int, Any, str, str, bool]] = {
     "disaster recovery": (472, [], "TEMPORARY", "UNAVAILABLE", True),
     "performance standby": (473, [], "TEMPORARY", "UNAVAILABLE", True),
     "internal": (500, [SECRET], "TEMPORARY", "UNAVAILABLE", True),
+    "too deep": (
+        500,
+        ["JSON input exceeds allowed nesting depth"],
+        "TOO_LARGE",
+        "FAILED_PRECONDITION",
+        False,
+    ),
     "not initialized": (501, ["Vault is not initialized"], "MISSING_REFERENCE", "FAILED_PRECONDITION", False),
     "bad gateway": (502, None, "TEMPORARY", "UNAVAILABLE", True),
     "sealed": (503, ["Vault is sealed"], "TEMPORARY", "UNAVAILABLE", True),
@@ -77,8 +107,16 @@ def test_an_answer_means_one_exception(case: str) -> None:
 
 
 def test_every_row_of_the_table_is_expected() -> None:
-    """A status that is added to the table without a line here would be a claim that nobody checks."""
-    assert {row.status for row in TABLE} <= {status for status, *_ in EXPECTED.values()}
+    """A row that is added to the table without a line here would be a claim that nobody checks."""
+
+    def row_of(status: int, said: Any) -> str:
+        answer = Answer(status, {"errors": said})
+        rows = (
+            row.id for row in TABLE if row.status == status and (not row.reason or answer.says(row.reason))
+        )
+        return next(rows, "none")
+
+    assert {row.id for row in TABLE} <= {row_of(status, said or []) for status, said, *_ in EXPECTED.values()}
 
 
 def test_no_row_says_that_a_secret_is_absent() -> None:
@@ -136,6 +174,152 @@ def test_a_broken_connection_is_unavailable(bench: Bench, kv2: str, fault_proxy:
     with bench.harness.fails() as failure:
         bench.harness.get_secret(store, "app")
     assert failure.code is StatusCode.UNAVAILABLE
+
+
+class OddServer:
+    """Accepts connections and does with each what a function says, until the client leaves or the test ends."""
+
+    def __init__(self, serve: Callable[[socket.socket], None]) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._serve = serve
+        self.left = threading.Event()
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self._threads.append(threading.Thread(target=self._one, args=(client,)))
+            self._threads[-1].start()
+
+    def _one(self, client: socket.socket) -> None:
+        with client, suppress(OSError):
+            self._serve(client)
+        self.left.set()
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(10)
+
+
+@pytest.fixture
+def odd_server() -> Iterator[Callable[[Callable[[socket.socket], None]], OddServer]]:
+    made: list[OddServer] = []
+
+    def make(serve: Callable[[socket.socket], None]) -> OddServer:
+        made.append(OddServer(serve))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+
+
+@pytest.mark.real
+def test_a_handshake_that_ends_without_a_word_is_an_outage(bench: Bench, kv2: str, odd_server: Any) -> None:
+    """A balancer without a server does so: nothing is wrong with certificates, and a retry may help."""
+    server = odd_server(lambda client: client.recv(65536))
+    store = bench.harness.add_store("team-a", {**bench.spec(kv2), "server": f"https://{server.address}"})
+    with bench.harness.fails() as failure:
+        bench.harness.get_secret(store, "app")
+    assert (failure.code, failure.error.retryable) == (StatusCode.UNAVAILABLE, True)
+
+
+@pytest.mark.real
+def test_an_answer_that_drips_is_left_when_the_call_s_time_is_over(
+    bench: Bench, kv2: str, odd_server: Any
+) -> None:
+    """Each byte in time, and no end: the thread is not the server's to keep."""
+    end = threading.Event()
+
+    def drip(client: socket.socket) -> None:
+        client.recv(65536)
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        while not end.wait(0.02):
+            client.sendall(b" ")
+
+    server = odd_server(drip)
+    store = bench.harness.add_store("team-a", {**bench.spec(kv2), "server": f"http://{server.address}"})
+    try:
+        with bench.harness.fails() as failure:
+            bench.harness.get_secret(store, "app", timeout=1)
+        assert failure.code is StatusCode.DEADLINE_EXCEEDED
+        assert server.left.wait(20)
+    finally:
+        end.set()
+
+
+@pytest.mark.real
+def test_an_answer_without_bounds_is_not_kept(
+    bench: Bench, kv2: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.vault("POST", f"/{kv2}/data/long", {"data": {"k": "x" * 300_000}})
+    store = bench.store(kv2)
+    bench.harness.exists(store, "warm")
+    monkeypatch.setattr("provider_vault._http.LARGEST_ANSWER", 200_000)
+    with bench.harness.fails() as failure:
+        bench.harness.get_secret(store, "long")
+    assert (failure.code, failure.error.code) == (StatusCode.FAILED_PRECONDITION, "TOO_LARGE")
+
+
+@pytest.mark.real
+def test_connections_are_kept(bench: Bench, kv2: str, odd_server: Any) -> None:
+    """A new one for each read would cost a handshake each time."""
+    upstream = urlsplit(bench.vault.address)
+    opened = []
+
+    def pass_on(client: socket.socket) -> None:
+        opened.append(client)
+        with socket.create_connection((upstream.hostname, upstream.port)) as backend:
+            while True:
+                readable, _, _ = select.select([client, backend], [], [])
+                for one in readable:
+                    if not (data := one.recv(65536)):
+                        return
+                    (backend if one is client else client).sendall(data)
+
+    server = odd_server(pass_on)
+    store = bench.harness.add_store("team-a", {**bench.spec(kv2), "server": f"http://{server.address}"})
+    for number in range(20):
+        bench.harness.exists(store, f"never-{number}")
+    assert len(opened) == 1
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"headers": {"X-Team": "\u20ac"}},
+        {"headers": {"X-Team": " a"}},
+        {"server": "http://[::1"},
+        {"server": "http://127.0.0.1:99999"},
+    ],
+    ids=["a header beyond Latin-1", "a header that begins with a blank", "half an address", "no port"],
+)
+def test_what_can_not_be_sent_is_an_error_of_the_spec(bench: Bench, kv2: str, more: dict[str, Any]) -> None:
+    """Trying again changes nothing."""
+    store = bench.harness.add_store("team-a", {**bench.spec(kv2), **more})
+    with bench.harness.fails() as failure:
+        bench.harness.get_secret(store, "app")
+    assert (failure.code, failure.error.retryable) == (StatusCode.INVALID_ARGUMENT, False)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("content", [b"", b" \n", b"hvs.a\nhvs.b", "hvs.\u20ac".encode()])
+def test_a_secret_that_holds_no_token_is_no_outage(bench: Bench, kv2: str, content: bytes) -> None:
+    bench.harness.kube.add_secret("team-a", "odd", {"token": content})
+    auth = {"tokenSecretRef": {"name": "odd", "key": "token"}}
+    store = bench.harness.add_store("team-a", {**bench.spec(kv2), "auth": auth})
+    with bench.harness.fails() as failure:
+        bench.harness.get_secret(store, "app")
+    assert failure.code is StatusCode.UNAUTHENTICATED
+    assert "hvs." not in failure.message
 
 
 @pytest.mark.real

@@ -6,8 +6,8 @@ about it (2xx, and 404 where it is asked for), and raises one of our exceptions 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from provider_common import Context, CredentialsError
@@ -87,15 +87,17 @@ class VaultClient:
                 if another is not None:
                     token = another
                     answer = self._send(call, method, path, token, body=body, params=params)
-            if answer.ok or (may_miss and answer.status == 404 and answer.body is not None):
+            if (answer.ok and answer.body is not None) or (
+                may_miss and answer.status == 404 and answer.body is not None
+            ):
                 return answer, token
             raise refusal(answer, what)
 
         return self._retrying(once, repeatable=repeatable)
 
     def check_token(self) -> None:
-        """Make sure that there is a token. A token whose life is known and not over is not asked about."""
-        if self._login is None or self._tokens.known() is not None:
+        """Make sure that there is a token, and renew one that grows old. A fresh one is not asked about."""
+        if self._login is None:
             return
 
         def once() -> Token:
@@ -140,7 +142,9 @@ class VaultClient:
         renewed = self._token_of(answer, "renewal of the token")
         # Vault cuts a renewal at the maximum lifetime. What is left then is used up, and another login follows.
         capped = token.ttl is not None and renewed.ttl is not None and renewed.ttl < token.ttl * 0.9
-        return Token(token.value, renewed.obtained, renewed.ttl, renewed.renewable and not capped, token.ours)
+        return replace(
+            renewed, value=token.value, renewable=renewed.renewable and not capped, ours=token.ours
+        )
 
     def revoke(self, token: Token) -> None:
         """End `token`."""
@@ -153,19 +157,18 @@ class VaultClient:
 
     def _look_up(self, value: str) -> Token:
         with self._ctx.api_call(PROVIDER, "LookupSelf"):
-            now = time.monotonic()
             answer = self._http.send(
                 "GET", "auth/token/lookup-self", token=value, namespace=self._login_namespace
             )
             if answer.status == 403 and not answer.says(INVALID_TOKEN):
                 # A token without the `default` policy may not look at itself, and still read secrets. What it may
                 # not do, Vault says at the first read.
-                return Token(value, now, None, renewable=False, ours=False)
+                return Token(value, answer.asked, None, renewable=False, ours=False)
             if not answer.ok:
                 raise refusal(answer, "lookup of the token")
         data = answer.part("data") or {}
         ttl = _seconds(data.get("ttl")) if data.get("expire_time") is not None else None
-        return Token(value, now, ttl, renewable=bool(data.get("renewable")), ours=False)
+        return Token(value, answer.asked, ttl, renewable=bool(data.get("renewable")), ours=False)
 
     def _token_of(self, answer: Answer, what: str) -> Token:
         auth = answer.part("auth") or {}
@@ -173,7 +176,13 @@ class VaultClient:
         if not isinstance(value, str) or not value:
             raise CredentialsError(f"Vault gives no token for the {what}; does it want a second factor?")
         ttl = _seconds(auth.get("lease_duration"))
-        return Token(value, time.monotonic(), ttl or None, renewable=bool(auth.get("renewable")))
+        return Token(
+            value,
+            answer.asked,
+            ttl or None,
+            renewable=bool(auth.get("renewable")),
+            revocable=auth.get("token_type") != "batch",
+        )
 
     # ------------------------------------------------------------------------------------------------------------------
 

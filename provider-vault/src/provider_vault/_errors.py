@@ -71,6 +71,12 @@ TABLE: tuple[Row, ...] = (
         ChangedMeanwhileError,
         "Somebody else changed {what} meanwhile",
     ),
+    Row(
+        400,
+        "Upgrading from non-versioned",
+        TemporaryError,
+        "Vault is still making the mount of {what} a versioned one",
+    ),
     Row(400, "missing client token", CredentialsError, "Vault wants a token for {what}: give spec.auth"),
     Row(
         400,
@@ -93,6 +99,9 @@ TABLE: tuple[Row, ...] = (
     Row(412, "", TemporaryError, "This Vault node has not caught up yet (asked for {what})"),
     Row(413, "", TooLargeError, "{what} is too large for this Vault"),
     Row(429, "", RateLimitedError, "Vault asks to slow down ({what})"),
+    # A gateway's words: what it waited for, Vault may have done.
+    Row(502, "", LostAnswerError, "A gateway in front of Vault got no answer (asked for {what})"),
+    Row(504, "", LostAnswerError, "A gateway in front of Vault got no answer in time (asked for {what})"),
     Row(
         472,
         "",
@@ -100,6 +109,12 @@ TABLE: tuple[Row, ...] = (
         "This Vault is a disaster-recovery secondary and answers nothing (asked for {what})",
     ),
     Row(473, "", TemporaryError, "This Vault node is a performance standby that can't answer {what}"),
+    Row(
+        500,
+        "exceeds allowed",
+        TooLargeError,
+        "{what} goes beyond this Vault's limits for JSON: the length of a text, the depth, or the number of entries",
+    ),
     Row(501, "", MissingReferenceError, "This Vault is not initialized"),
     Row(503, "Vault is sealed", TemporaryError, "Vault is sealed: it answers again once it is unsealed"),
     Row(503, "", TemporaryError, "Vault is not available (asked for {what})"),
@@ -127,7 +142,7 @@ LOGIN_TABLE: tuple[Row, ...] = (
 
 def refusal(answer: Answer, what: str, *, login: bool = False) -> ProviderError:
     """The exception of an answer that is not 2xx. `what` names what was asked for, in the words of the manifest."""
-    if answer.body is None and answer.status in {400, 404, 405}:
+    if answer.body is None and (answer.ok or answer.status in {400, 404, 405}):
         return MissingReferenceError(
             f"What answers {answer.status} for {what} is no Vault: check spec.server"
         )

@@ -10,16 +10,25 @@ from __future__ import annotations
 import os
 import ssl
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
+import urllib3
 from hvac.adapters import RawAdapter
-from provider_common import CredentialsError, InvalidSpecError, PermanentError, TemporaryError, remaining
-from provider_common.values import decode_json
+from provider_common import (
+    CredentialsError,
+    InvalidSpecError,
+    PermanentError,
+    TemporaryError,
+    TooLargeError,
+    remaining,
+)
+from provider_common.values import decode_json, go_json
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
@@ -30,8 +39,11 @@ from provider_vault._login import ClientCertificate
 LONGEST_READ = 25.0
 """Seconds to wait for an answer: below the 30 s after which a caller has gone."""
 LONGEST_CONNECT = 10.0
+LARGEST_ANSWER = 64 * 1024 * 1024
+"""Bytes of an answer: twice what Vault takes as a request, and a list of some hundred thousand names."""
 POOL = 64
 """Connections that are kept: about as many as one store has calls at a time."""
+_PIECE = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 307, 308})
 
 
@@ -42,6 +54,8 @@ class Answer:
     status: int
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     retry_after: float | None = None
+    asked: float = 0.0
+    """When the request went out, by time.monotonic: what the answer says of lifetimes counts from there at the earliest."""
 
     @property
     def ok(self) -> bool:
@@ -113,35 +127,43 @@ class VaultHttp:
         """Send one request to `/v1/<path>`; `path` is quoted already.
 
         Raises TemporaryError when no answer comes, LostAnswerError when the request may have been carried out all the
-        same, CredentialsError when TLS fails, DeadlineError when the call's time is over.
+        same, CredentialsError when TLS fails, InvalidSpecError for an address or header that can't be sent, TooLargeError
+        for an answer beyond all bounds, DeadlineError when the call's time is over.
         """
-        left = remaining()
-        headers = dict(self._consistency.headers())
+        left, asked = remaining(), time.monotonic()
+        headers: dict[str, str | bytes] = dict(self._consistency.headers())
         if token:
             headers["X-Vault-Token"] = token
         if namespace:
-            headers["X-Vault-Namespace"] = namespace
+            headers["X-Vault-Namespace"] = namespace.encode()
+        data = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            data = go_json(body, escape_html=False)  # of any depth, where json would run out of stack
         timeout = (min(left, LONGEST_CONNECT), min(left, LONGEST_READ))
         try:
             answer = self._follow(
-                method, f"/v1/{path}", headers=headers, timeout=timeout, json=body, params=dict(params or {})
+                method, f"/v1/{path}", headers=headers, timeout=timeout, data=data, params=dict(params or {})
             )
-        except requests.exceptions.SSLError:
-            raise CredentialsError(
-                f"TLS to {self.server} fails: check caBundle or caProvider, the server's name, and the client certificate"
-            ) from None
+            content = _content_of(answer)
+        except (requests.exceptions.SSLError, urllib3.exceptions.SSLError) as error:
+            raise self._no_tls(error) from None
         except requests.exceptions.ConnectTimeout:
             remaining()
             raise TemporaryError(f"{self.server} does not accept a connection in time") from None
-        except requests.exceptions.Timeout:
+        except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError):
             remaining()
             raise LostAnswerError(f"{self.server} does not answer in time") from None
         except requests.exceptions.ConnectionError as error:
             raise self._unreachable(error) from None
-        except (requests.exceptions.RequestException, ValueError) as error:
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidHeader, UnicodeError):
+            raise InvalidSpecError(
+                f"A request to {self.server!r} can't be written: check server, headers and namespace, and that the token is one"
+            ) from None
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
             raise LostAnswerError(f"{self.server} answers what is no HTTP ({type(error).__name__})") from None
         self._consistency.learn(answer.headers.get("X-Vault-Index"))
-        return Answer(answer.status_code, _body_of(answer), _retry_after(answer))
+        return Answer(answer.status_code, _body_of(content), _retry_after(answer), asked)
 
     def close(self) -> None:
         """Close the connections."""
@@ -151,7 +173,7 @@ class VaultHttp:
         # requests' own redirects would carry the token to any host over any scheme. A standby sends to the active
         # node, once, and never from https to http.
         answer: requests.Response = self._adapter.request(
-            method.lower(), path, raise_exception=False, **kwargs
+            method.lower(), path, raise_exception=False, stream=True, **kwargs
         )
         target = answer.headers.get("Location")
         if answer.status_code not in _REDIRECTS or not target:
@@ -164,8 +186,22 @@ class VaultHttp:
         again = {key: value for key, value in kwargs.items() if key != "params"}
         verb = "get" if method.lower() == "list" else method.lower()
         headers = {**kwargs["headers"], "X-Vault-Request": "true"}
+        answer.close()
         return self._session.request(
-            verb, target, **{**again, "headers": headers}, allow_redirects=False, proxies=proxies_for(target)
+            verb,
+            target,
+            **{**again, "headers": headers},
+            allow_redirects=False,
+            stream=True,
+            proxies=proxies_for(target),
+        )
+
+    def _no_tls(self, error: Exception) -> CredentialsError | LostAnswerError:
+        # A server that stops, or a balancer without one, ends the handshake without a word: that is an outage.
+        if any(isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError) for cause in _causes(error)):
+            return LostAnswerError(f"The connection to {self.server} broke")
+        return CredentialsError(
+            f"TLS to {self.server} fails: check caBundle or caProvider, the server's name, and the client certificate"
         )
 
     def _unreachable(self, error: Exception) -> TemporaryError:
@@ -209,6 +245,8 @@ def tls_context(ca: bytes | None, client: ClientCertificate | None) -> ssl.SSLCo
                 "The CA certificates are not PEM that can be read (caBundle, caProvider)"
             ) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # As in Go, what is given as trusted ends the chain: an intermediate, or the server's own certificate, will do.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if client is not None:
         _load_client(context, client)
     return context
@@ -241,14 +279,39 @@ def proxies_for(url: str) -> dict[str, str]:
     return dict(get_environ_proxies(url))
 
 
-def _body_of(answer: requests.Response) -> Mapping[str, Any] | None:
-    if not answer.content:
+def _content_of(answer: requests.Response) -> bytes:
+    # Piece by piece: a read time-out begins anew with every byte that drips in, and the call's time does not.
+    content = bytearray()
+    try:
+        while piece := answer.raw.read1(_PIECE, decode_content=True):
+            content += piece
+            if len(content) > LARGEST_ANSWER:
+                raise TooLargeError(f"The answer has more than {LARGEST_ANSWER} bytes: ask for less")
+            remaining()
+    except BaseException:
+        answer.close()
+        raise
+    answer.raw.release_conn()
+    return bytes(content)
+
+
+def _body_of(content: bytes) -> Mapping[str, Any] | None:
+    if not content:
         return {}
     try:
-        found = decode_json(answer.content, what="the answer")
+        found = decode_json(content, what="the answer")
     except PermanentError:
         return None
     return found if isinstance(found, dict) else None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """`error` and what is behind it: requests keeps urllib3's error as an argument, urllib3 keeps the cause as `reason`."""
+    seen: BaseException | None = error
+    while isinstance(seen, BaseException):
+        yield seen
+        inner = getattr(seen, "reason", None) or (seen.args[0] if seen.args else None)
+        seen = inner if isinstance(inner, BaseException) else seen.__cause__
 
 
 def _retry_after(answer: requests.Response) -> float | None:

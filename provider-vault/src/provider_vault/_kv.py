@@ -18,14 +18,13 @@ from provider_common import (
     InvalidRequestError,
     InvalidSpecError,
     PermanentError,
-    TemporaryError,
-    remaining,
 )
 
 from provider_vault import _paths
 from provider_vault._client import VaultClient
 from provider_vault._errors import quoted, refusal
 from provider_vault._http import Answer
+from provider_vault._locks import held
 
 Version = Literal["v1", "v2"]
 # "generic" is what old Vaults call KV v1; cubbyhole speaks the same API.
@@ -51,6 +50,8 @@ class Read:
     """What a data read found. `data` is None for a v2 version that is deleted or destroyed."""
 
     data: Mapping[str, Any] | None = field(repr=False)
+    version: int = 0
+    """KV v2 only: which version this is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +135,13 @@ class KeyValue:
             return None
         if self.version == "v1":
             return Read(data)
-        if "data" not in data:
+        inner, about = data.get("data"), data.get("metadata")
+        # Only KV v2 adds metadata: an entry of a v1 secret may be named `data`, too.
+        if not isinstance(about, Mapping) or not isinstance(inner, Mapping | None):
             raise InvalidSpecError(
                 f"{place.shown} is not on a KV v2 mount: correct spec.path or spec.version"
             )
-        inner = data["data"]
-        return Read(inner if isinstance(inner, Mapping) else None)
+        return Read(inner, int(about.get("version") or 0))
 
     def metadata(self, place: Place) -> Metadata | None:
         """KV v2 only: what is known of the secret; None when Vault says that there is none."""
@@ -218,18 +220,12 @@ class KeyValue:
         if known is not None:
             return known
         # One caller asks, the others wait for what it hears.
-        if not self._asking.acquire(timeout=remaining()):
-            remaining()
-            raise TemporaryError(
-                f"Another call's question for the mount of {quoted(path)} does not come to an end"
-            )
-        try:
+        busy = f"Another call's question for the mount of {quoted(path)} does not come to an end"
+        with held(self._asking, busy=busy):
             found = self._known_mount(path) or self._ask_mount(path)
             if found is not None:
                 self._mounts |= {found}
             return found
-        finally:
-            self._asking.release()
 
     def _known_mount(self, path: str) -> str | None:
         return next((mount for mount in self._mounts if path == mount or path.startswith(f"{mount}/")), None)

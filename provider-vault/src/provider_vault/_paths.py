@@ -7,14 +7,28 @@ request would then reach another path than the one whose policy the user had in 
 
 from __future__ import annotations
 
+from typing import Annotated
 from urllib.parse import quote
 
 from provider_common import InvalidRequestError
+from pydantic import AfterValidator
 
 from provider_vault._errors import quoted
 
+_DOTS = frozenset({".", ".."})
+
 LONGEST_PATH = 16_384
 """Bytes of a path. Vault's listener breaks the connection somewhere above, which would look like an outage."""
+
+
+def _without_dots(path: str) -> str:
+    if _DOTS & set(path.split("/")):
+        raise ValueError("'.' and '..' segments lead elsewhere, and no Vault path has them")
+    return path
+
+
+VaultPath = Annotated[str, AfterValidator(_without_dots)]
+"""A mount, or what else of a spec becomes part of a path."""
 
 
 def quote_segment(segment: str) -> str:
@@ -34,7 +48,7 @@ def clean(path: str) -> str:
     if len(path.encode(errors="replace")) > LONGEST_PATH:
         raise InvalidRequestError(f"{quoted(path)} is longer than a Vault path can be ({LONGEST_PATH} bytes)")
     parts = [part for part in path.split("/") if part]
-    if any(part in {".", ".."} for part in parts):
+    if _DOTS & set(parts):
         raise InvalidRequestError(f"{quoted(path)} holds a '.' or '..' segment, which no Vault path can have")
     return "/".join(parts)
 

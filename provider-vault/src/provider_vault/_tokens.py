@@ -18,7 +18,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from provider_common import DeadlineError, ProviderError, TemporaryError, remaining
+from provider_common import DeadlineError, ProviderError
+
+from provider_vault._locks import held
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +50,8 @@ class Token:
     renewable: bool = False
     ours: bool = True
     """False for a token that somebody else made: it is never revoked."""
+    revocable: bool = True
+    """False for batch tokens, which end by themselves and not before."""
 
     def left(self, now: float) -> float:
         """Seconds until the end."""
@@ -116,11 +120,6 @@ class TokenManager:
             alive = {retired.value for retired, _ in self._retired} | {current.value if current else ""}
             self._kept = {token.value} | (self._kept & alive)
 
-    def known(self) -> Token | None:
-        """The token if it can be used as it is; no call is made."""
-        token, now = self._token, self._clock()
-        return token if token is not None and not token.spent(now) else None
-
     def current(self, door: Door, *, at_least: float = 0.0) -> Token:
         """A token that can be used, and that lives for `at_least` seconds more if a new login gives that.
 
@@ -140,15 +139,30 @@ class TokenManager:
         `gone` is whether Vault says that the token itself is not valid.
         """
         if not token.ours:
+            if gone:
+                self._forget(token)
             return None
         newest = self._token
         if newest is not None and newest.value != token.value:
             return newest
-        if not gone and self._clock() - token.obtained < RELOGIN_AFTER:
-            return None
         if gone:
             self._kept.discard(token.value)
-        return self._new(door, instead_of=token, gone=gone)
+            return self._new(door, instead_of=token, gone=True)
+        if self._clock() - token.obtained < RELOGIN_AFTER:
+            return None
+        try:
+            return self._new(door, instead_of=token)
+        except DeadlineError:
+            raise
+        except ProviderError as error:
+            # The token is as good as it was: a secret ID that was good for one login is no reason to lose it.
+            _log.info("logging in to Vault for newer policies failed: %s", error)
+            return None
+
+    def _forget(self, token: Token) -> None:
+        # Whoever asks next hears from Vault, in words of its own, what has become of it.
+        if self._token is not None and self._token.value == token.value:
+            self._token = None
 
     def _refresh(self, token: Token, door: Door) -> None:
         # Whoever comes while somebody renews goes on with the old token: it is still good.
@@ -178,21 +192,18 @@ class TokenManager:
 
     def _new(self, door: Door, *, instead_of: Token | None, gone: bool = False) -> Token:
         seen = self._attempts
-        if not self._lock.acquire(timeout=remaining()):
-            remaining()
-            raise TemporaryError("Another call's login to Vault does not come to an end")
-        try:
+        with held(self._lock, busy="Another call's login to Vault does not come to an end"):
             token, now = self._token, self._clock()
             if token is not None and token is not instead_of and not token.spent(now):
                 return token
             if self._failure is not None and (self._attempts != seen or now < self._failed_until):
                 raise type(self._failure)(self._failure.message, retry_after=self._failure.retry_after)
-            if token is not None and not gone:
-                self._retire(token)
+            if gone:
+                self._token = None
             self._attempts += 1
-            self._token, self._failure = None, None
+            self._failure = None
             try:
-                self._token = made = door.login()
+                made = door.login()
             except DeadlineError:
                 raise
             except ProviderError as error:
@@ -200,8 +211,9 @@ class TokenManager:
                 self._failure = error
                 self._failed_until = self._clock() + (AWAY_FOR if error.retryable else REFUSED_FOR)
                 raise
-        finally:
-            self._lock.release()
+            if token is not None and not gone:
+                self._retire(token)
+            self._token = made
         self._revoke_retired(door)
         return made
 
@@ -218,7 +230,8 @@ class TokenManager:
             self._revoke(token, door)
 
     def _revoke(self, token: Token, door: Door) -> None:
-        if not token.ours or token.value in self._kept or token.spent(self._clock()):
+        kept = token.value in self._kept
+        if kept or not (token.ours and token.revocable) or token.spent(self._clock()):
             return
         try:
             door.revoke(token)

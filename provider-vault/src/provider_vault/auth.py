@@ -27,6 +27,7 @@ from provider_common import (
 from pydantic import model_validator
 
 from provider_vault._login import ClientCertificate, Login, Method, StaticToken, login_path
+from provider_vault._paths import VaultPath
 from provider_vault._selectors import CertificateSelector, PrivateKeySelector, ServiceAccountTokenSelector
 from provider_vault.auth_gcp import GcpAuth
 from provider_vault.auth_iam import IamAuth
@@ -40,13 +41,19 @@ class TokenAuth(SecretKeySelector):
 
     def prepare(self, auth: AuthResolver, /) -> StaticToken:
         """The token as it stands."""
-        return StaticToken(auth.secret_text(self, strip=True))
+        token = auth.secret_text(self, strip=True)
+        if not token or not all("!" <= letter <= "~" for letter in token):
+            raise CredentialsError(
+                f"auth.tokenSecretRef: key {self.key!r} of Secret {self.name!r} holds no token: it is empty, or has"
+                " blanks or other letters than tokens have"
+            )
+        return StaticToken(token)
 
 
 class AppRoleAuth(Block):
     """AppRole: a role ID, and a secret ID in a Secret."""
 
-    path: str = Field("approle", description="Mount of the auth method.")
+    path: VaultPath = Field("approle", description="Mount of the auth method.")
     role_id: str | None = Field(None, description="The role ID. Wins over roleRef.")
     role_ref: SecretKeySelector | None = Field(None, description="A Secret with the role ID.")
     secret_ref: SecretKeySelector = Field(description="A Secret with the secret ID.")
@@ -77,7 +84,7 @@ class AppRoleAuth(Block):
 class KubernetesAuth(Block):
     """Kubernetes: a ServiceAccount's token, which Vault checks with the cluster's TokenReview."""
 
-    mount_path: str = Field("kubernetes", description="Mount of the auth method.")
+    mount_path: VaultPath = Field("kubernetes", description="Mount of the auth method.")
     role: str = Field(min_length=1, description="Vault's role.")
     service_account_ref: ServiceAccountSelector | None = Field(None, description="Whose token is requested.")
     secret_ref: ServiceAccountTokenSelector | None = Field(None, description="A Secret with a token.")
@@ -95,11 +102,11 @@ class KubernetesAuth(Block):
     def _token(self, auth: AuthResolver) -> tuple[Callable[[], str], tuple[str, ...]]:
         if (account_ref := self.service_account_ref) is not None:
             account = auth.service_account(account_ref)
-            who = (account.namespace, account.name, account.uid, *account_ref.audiences)
+            who = ("account", account.namespace, account.name, account.uid, *account_ref.audiences)
             return lambda: service_account_token(auth, account_ref), who
         if self.secret_ref is not None:
             token = auth.secret_text(self.secret_ref, strip=True)
-            return lambda: token, (token,)
+            return lambda: token, ("secret", token)
         return pod_token, ("pod",)
 
 
@@ -128,8 +135,8 @@ def pod_token() -> str:
 class LdapAuth(Block):
     """LDAP: a user's name, and the password in a Secret."""
 
-    path: str = Field("ldap", description="Mount of the auth method.")
-    username: str = Field(min_length=1, description="The user's name.")
+    path: VaultPath = Field("ldap", description="Mount of the auth method.")
+    username: VaultPath = Field(min_length=1, description="The user's name.")
     secret_ref: SecretKeySelector = Field(description="A Secret with the password.")
 
     def prepare(self, auth: AuthResolver, /) -> Login:
@@ -140,8 +147,8 @@ class LdapAuth(Block):
 class UserPassAuth(Block):
     """Userpass: a user's name, and the password in a Secret."""
 
-    path: str = Field("userpass", description="Mount of the auth method.")
-    username: str = Field(min_length=1, description="The user's name.")
+    path: VaultPath = Field("userpass", description="Mount of the auth method.")
+    username: VaultPath = Field(min_length=1, description="The user's name.")
     secret_ref: SecretKeySelector = Field(description="A Secret with the password.")
 
     def prepare(self, auth: AuthResolver, /) -> Login:
@@ -167,7 +174,7 @@ class KubernetesServiceAccountToken(Block):
 class JwtAuth(OneOf):
     """JWT/OIDC: a signed token, from a Secret or requested for a ServiceAccount."""
 
-    path: str = Field("jwt", description="Mount of the auth method.")
+    path: VaultPath = Field("jwt", description="Mount of the auth method.")
     role: str | None = Field(None, description="Vault's role; empty means the mount's default role.")
     secret_ref: SecretKeySelector | None = Field(None, description="A Secret with the token.")
     kubernetes_service_account_token: KubernetesServiceAccountToken | None = Field(
@@ -219,7 +226,7 @@ def _jwt_body(role: str, token: str) -> Mapping[str, str]:
 class CertAuth(Block):
     """TLS certificate: the client certificate of the connection is the credential."""
 
-    path: str = Field("cert", description="Mount of the auth method.")
+    path: VaultPath = Field("cert", description="Mount of the auth method.")
     vault_role: str | None = Field(None, description="Vault's role; without it every role is tried.")
     client_cert: CertificateSelector = Field(description="A Secret with the certificate in PEM.")
     secret_ref: PrivateKeySelector = Field(description="A Secret with the private key in PEM.")

@@ -28,6 +28,7 @@ from provider_common import (
 )
 
 from provider_vault._login import Login, login_path
+from provider_vault._paths import VaultPath
 
 ACCOUNT_ANNOTATION = "iam.gke.io/gcp-service-account"
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -55,7 +56,7 @@ class GcpWorkloadIdentity(Block):
 class GcpAuth(Block):
     """Google Cloud: a signed JWT of a service account, or of the machine."""
 
-    path: str = Field("gcp", description="Mount of the auth method.")
+    path: VaultPath = Field("gcp", description="Mount of the auth method.")
     role: str = Field(min_length=1, description="Vault's role.")
     project_id: str | None = Field(
         None, alias="projectID", description="Project of the cluster, when not named below."
@@ -91,7 +92,9 @@ class GcpAuth(Block):
                     f"spec.auth.gcp.workloadIdentity: ServiceAccount {account.name!r} in namespace"
                     f" {account.namespace!r} has no annotation {ACCOUNT_ANNOTATION}: Vault wants a service account's JWT"
                 )
-            who = (account.namespace, account.name, account.uid, email)
+            cluster = (workload.cluster_project_id or self.project_id, workload.cluster_location)
+            names = (part or "" for part in (*cluster, workload.cluster_name))
+            who = (account.namespace, account.name, account.uid, email, *names)
             return lambda _: self._signed_by_google(auth, workload, email), who
         return self._machine, ("machine",)
 

@@ -14,6 +14,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from provider_common import (
@@ -30,10 +31,12 @@ from provider_common import (
 )
 
 from provider_vault._login import Login, login_path
-from provider_vault._paths import quote_segment
+from provider_vault._paths import VaultPath, quote_segment
 
 ROLE_ANNOTATION = "eks.amazonaws.com/role-arn"
 AUDIENCE_ANNOTATION = "eks.amazonaws.com/audience"
+ENDPOINT_VARIABLE = "AWS_STS_ENDPOINT"
+"""The STS that gives credentials, as for the AWS stores. Which STS checks the login is Vault's own configuration."""
 SESSION_NAME = "external-secrets-provider-vault"
 
 
@@ -67,7 +70,7 @@ class AwsKeys:
 class IamAuth(Block):
     """AWS IAM: proves an AWS identity by a signed request."""
 
-    path: str = Field("aws", description="Mount of the auth method.")
+    path: VaultPath = Field("aws", description="Mount of the auth method.")
     region: str = Field(
         "us-east-1", pattern=r"^[a-z0-9-]{1,50}$", description="Region of the STS that is asked."
     )
@@ -88,8 +91,8 @@ class IamAuth(Block):
             first = keys()
             return self.signed(self._assume(first) if self.role else first)
 
-        role = (self.vault_role, self.region, self.role or "", self.external_id or "")
-        return Login(login_path(self.path), body, (*role, *identity), "AWS IAM")
+        who = (self.vault_role, self.vault_aws_iam_server_id or "", self.region, self.role or "")
+        return Login(login_path(self.path), body, (*who, self.external_id or "", *identity), "AWS IAM")
 
     def signed(self, keys: AwsKeys) -> Mapping[str, str]:
         """The login's body: a GetCallerIdentity request signed with `keys`."""
@@ -124,7 +127,7 @@ class IamAuth(Block):
                 auth.secret_text(token_ref, strip=True) if token_ref is not None else None,
             )
             return lambda: fixed, (fixed.access_key, fixed.secret_key, fixed.token or "")
-        return pod_keys, ("pod",)
+        return self._pod_keys, ("pod",)
 
     def _web_identity(
         self, auth: AuthResolver, selector: ServiceAccountSelector
@@ -139,16 +142,32 @@ class IamAuth(Block):
         audience = account.annotations.get(AUDIENCE_ANNOTATION) or "sts.amazonaws.com"
 
         def keys() -> AwsKeys:
-            token = auth.service_account_token(selector, audiences=(audience,)).value
-            return self._sts(
-                None,
-                "assume_role_with_web_identity",
-                RoleArn=role,
-                RoleSessionName=SESSION_NAME,
-                WebIdentityToken=token,
-            )
+            return self._by_token(role, auth.service_account_token(selector, audiences=(audience,)).value)
 
         return keys, (account.namespace, account.name, account.uid, role, audience, *selector.audiences)
+
+    def _by_token(self, role: str, token: str) -> AwsKeys:
+        names = {"RoleArn": role, "RoleSessionName": SESSION_NAME}
+        return self._sts(None, "assume_role_with_web_identity", WebIdentityToken=token, **names)
+
+    def _pod_keys(self) -> AwsKeys:
+        """The keys of the provider's own pod, where it was given a role on purpose. Not botocore's chain: that goes on to the
+        environment's keys, to files, and to the node.
+        """
+        token_file, role = os.environ.get("AWS_WEB_IDENTITY_TOKEN_FILE"), os.environ.get("AWS_ROLE_ARN")
+        if token_file and role:
+            try:
+                return self._by_token(role, Path(token_file).read_text().strip())
+            except OSError:
+                raise CredentialsError(
+                    "The file that AWS_WEB_IDENTITY_TOKEN_FILE names can't be read"
+                ) from None
+        if os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI"):
+            return _container_keys()
+        raise CredentialsError(
+            "auth.iam names neither jwt nor secretRef, and the provider's pod has no AWS role of its own (IRSA or Pod"
+            " Identity): name one of them"
+        )
 
     def _assume(self, keys: AwsKeys) -> AwsKeys:
         more = {"ExternalId": self.external_id} if self.external_id else {}
@@ -163,9 +182,14 @@ class IamAuth(Block):
             retries={"total_max_attempts": 2, "mode": "standard"},
             signature_version=aws.UNSIGNED if keys is None else None,
         )
-        client = aws.session.Session().create_client(
+        # Neither a profile nor ~/.aws: they are nobody's who wrote a store.
+        session = aws.session.Session(session_vars={"profile": (None, None, None, None)})
+        session.set_config_variable("config_file", os.devnull)
+        session.set_config_variable("credentials_file", os.devnull)
+        client = session.create_client(
             "sts",
             region_name=self.region,
+            endpoint_url=os.environ.get(ENDPOINT_VARIABLE) or None,
             config=config,
             aws_access_key_id=keys.access_key if keys else None,
             aws_secret_access_key=keys.secret_key if keys else None,
@@ -194,25 +218,12 @@ class IamAuth(Block):
         return AwsKeys(found["AccessKeyId"], found["SecretAccessKey"], found["SessionToken"])
 
 
-def pod_keys() -> AwsKeys:
-    """The keys of the provider's own pod, where it was given a role on purpose."""
-    if not (
-        os.environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") or os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
-    ):
-        raise CredentialsError(
-            "auth.iam names neither jwt nor secretRef, and the provider's pod has no AWS role of its own (IRSA or Pod"
-            " Identity): name one of them"
-        )
+def _container_keys() -> AwsKeys:
     aws = _botocore()
     try:
-        found = aws.session.Session().get_credentials()
-        keys = found.get_frozen_credentials() if found is not None else None
-    except aws.exceptions.BotoCoreError as error:
+        keys = aws.credentials.ContainerProvider().load().get_frozen_credentials()
+    except (aws.exceptions.BotoCoreError, OSError, ValueError) as error:
         raise TemporaryError(f"The pod's AWS credentials can't be had: {type(error).__name__}") from None
-    if keys is None:
-        raise CredentialsError(
-            "The provider's pod has no AWS credentials, although its environment names a source"
-        )
     return AwsKeys(keys.access_key, keys.secret_key, keys.token)
 
 

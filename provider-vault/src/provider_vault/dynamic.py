@@ -27,7 +27,7 @@ from provider_common.values import decoded_to_bytes
 from provider_vault import _paths
 from provider_vault._client import VaultClient
 from provider_vault._connection import Connection
-from provider_vault._errors import quoted
+from provider_vault._errors import quoted, refusal
 from provider_vault._http import Answer
 from provider_vault._tokens import Token
 from provider_vault.spec import VaultDynamicSecretSpec
@@ -76,25 +76,30 @@ class VaultDynamicSecretGenerator(GeneratorV2[VaultDynamicSecretSpec]):
         params = (
             {name: list(values) for name, values in spec.get_parameters.items()} if method == "GET" else None
         )
-        return login.client.ask(
+        what = quoted(spec.path.strip("/"))
+        answer, token = login.client.ask(
             _CALLS.get(method, "WriteSecretData"),
             method if reads else "PUT",
             _paths.quote_path(_paths.clean(spec.path)),
-            what=quoted(spec.path.strip("/")),
+            what=what,
             body=None if reads else dict(spec.parameters or {}),
             params=params,
+            may_miss=spec.allow_empty_response,
             # A repeated request would make a second lease that nobody knows of.
             repeatable=method == "LIST",
             lives_for=login.longest_lease,
         )
+        # Nothing at the path is an empty answer, too; a mount that is not there is not.
+        if not answer.ok and answer.errors != ():
+            raise refusal(answer, what)
+        return answer, token
 
     def _values(self, spec: VaultDynamicSecretSpec, answer: Answer) -> Mapping[str, bytes]:
-        if spec.result_type == "Raw":
-            chosen: Mapping[str, Any] | None = {name: (answer.body or {}).get(name) for name in _RAW}
-            if not answer.body:
-                chosen = None
-        else:
+        chosen: Mapping[str, Any] | None = None
+        if spec.result_type != "Raw":
             chosen = answer.part(spec.result_type.lower())
+        elif answer.ok and answer.body:
+            chosen = {name: answer.body.get(name) for name in _RAW}
         if not chosen:
             if spec.allow_empty_response:
                 return {}

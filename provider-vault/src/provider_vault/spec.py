@@ -9,15 +9,30 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
 from provider_common import Alias, Block, CAProvider, Column, Field, Rule, SecretKeySelector, Spec
 from provider_common.durations import parse_duration
-from pydantic import StringConstraints, model_validator
+from pydantic import AfterValidator, StringConstraints, model_validator
 
+from provider_vault._paths import VaultPath
 from provider_vault._selectors import CertificateSelector, PrivateKeySelector
 from provider_vault.auth import VaultAuth
 
-ServerUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$", max_length=2048)]
+
+def _an_address(server: str) -> str:
+    try:
+        urlsplit(server).port  # noqa: B018 - it is here that brackets and numbers are looked at
+    except ValueError:
+        raise ValueError("is no address: check brackets and port") from None
+    return server
+
+
+ServerUrl = Annotated[
+    str,
+    StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$", max_length=2048),
+    AfterValidator(_an_address),
+]
 
 # A header with a field of its own must not be set past that field: its checks (is this an edition with namespaces?
 # does the token come from a Secret?) would be passed by.
@@ -77,7 +92,7 @@ class VaultServer(Block):
     server: ServerUrl = Field(
         description="Address of the server, for example https://vault.example.com:8200."
     )
-    path: str | None = Field(
+    path: VaultPath | None = Field(
         None,
         description="Path of the KV mount, for example `secret`. Without it every key begins with the mount.",
     )
@@ -171,7 +186,7 @@ class VaultDynamicSecretSpec(Spec):
     provider: VaultServer = Field(
         description="The Vault and how to log in; its `path` and `version` play no part."
     )
-    path: str = Field(min_length=1, description="API path, for example database/creds/app.")
+    path: VaultPath = Field(min_length=1, description="API path, for example database/creds/app.")
     method: str = Field(
         "GET",
         pattern=r"^[A-Z]*$",

@@ -6,7 +6,6 @@ would change nothing writes nothing, and what was not asked for stays: other pro
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -30,8 +29,9 @@ from provider_common.values import to_map_decoded
 from provider_vault._client import VaultClient
 from provider_vault._connection import Connection
 from provider_vault._errors import ChangedMeanwhileError, quoted
-from provider_vault._kv import KeyValue, Metadata, Place
-from provider_vault._values import compact, parse_object, present, select, text_of
+from provider_vault._kv import KeyValue, Metadata, Place, Read
+from provider_vault._locks import WriteLocks
+from provider_vault._values import compact, parse_object, present, same, select, text_of
 from provider_vault.spec import VaultSpec
 
 OWNER_KEY = "managed-by"
@@ -45,12 +45,11 @@ FIND_THREADS = 8
 class VaultStore(ProviderV2[VaultSpec]):
     """One KV engine opened with one identity."""
 
-    def __init__(self, vault: VaultClient, kv: KeyValue, *, strict: bool = False) -> None:
+    def __init__(self, vault: VaultClient, kv: KeyValue, *, locks: WriteLocks, strict: bool = False) -> None:
         self._vault = vault
         self._kv = kv
+        self._locks = locks
         self._strict = strict
-        # KV v1 can't compare and set. Within this process, at least, changes of one secret come one after the other.
-        self._locks = tuple(threading.Lock() for _ in range(32))
 
     @classmethod
     def open(cls, ctx: Context[VaultSpec]) -> Self:
@@ -58,7 +57,9 @@ class VaultStore(ProviderV2[VaultSpec]):
         spec = ctx.spec
         vault = Connection.read(ctx.auth, spec).client(ctx)
         strict = spec.check_and_set is not None and spec.check_and_set.required
-        return cls(vault, KeyValue(vault, path=spec.mount, version=spec.version), strict=strict)
+        # Of all stores: two of them may lead to the same secret.
+        locks = ctx.shared("vault-writes", WriteLocks)
+        return cls(vault, KeyValue(vault, path=spec.mount, version=spec.version), locks=locks, strict=strict)
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -139,6 +140,10 @@ class VaultStore(ProviderV2[VaultSpec]):
             text = text_of(value, what=data.property)
         else:
             entries = parse_object(value, what="The value to push without a property")
+        if self._kv.version == "v1" and data.property == V1_METADATA:
+            raise InvalidRequestError(
+                f"Property {V1_METADATA!r} of a KV v1 secret is the mark of who owns it: choose another name"
+            )
 
         def changed(old: Mapping[str, Any]) -> Mapping[str, Any]:
             if not data.property:
@@ -149,16 +154,14 @@ class VaultStore(ProviderV2[VaultSpec]):
                 )
             return {**old, data.property: text}
 
-        self._change(data.remote_key, place, changed)
-
-    def _change(
-        self, key: str, place: Place, changed: Callable[[Mapping[str, Any]], Mapping[str, Any]]
-    ) -> None:
         change = self._change_v1 if self._kv.version == "v1" else self._change_v2
-        with self._locks[hash(place.shown) % len(self._locks)]:
+        self._writing(place, lambda: change(data.remote_key, place, changed))
+
+    def _writing(self, place: Place, write: Callable[[], None]) -> None:
+        with self._locks.of(place.shown):
             for tries_left in reversed(range(WRITE_TRIES)):
                 try:
-                    change(key, place, changed)
+                    write()
                 except ChangedMeanwhileError:
                     # Read again and decide anew, unless the spec wants to hear of it.
                     if self._strict or not tries_left:
@@ -175,25 +178,22 @@ class VaultStore(ProviderV2[VaultSpec]):
             _check_owner(key, metadata.custom)
         old = found.data if found is not None else None
         new = changed(old or {})
-        if old is not None and new == old:
+        if old is not None and same(new, old):
             return
         custom = metadata.custom if metadata is not None else {}
         if custom.get(OWNER_KEY) != OWNER:
             self._kv.write_metadata(place, {**custom, OWNER_KEY: OWNER})
-        self._write_v2(place, new, metadata, call="WriteSecretData")
+        self._write_v2(place, new, over=found, call="WriteSecretData")
 
-    def _write_v2(
-        self, place: Place, data: Mapping[str, Any], metadata: Metadata | None, *, call: str
-    ) -> None:
-        # Always compared and set: a version that appeared since the read may be another owner's, or hold a property
-        # that this write would lose.
-        cas = metadata.current_version if metadata is not None else 0
+    def _write_v2(self, place: Place, data: Mapping[str, Any], *, over: Read | None, call: str) -> None:
+        # Always compared and set, with the version that was read: one that appeared since may be another owner's, or hold
+        # a property that this write would lose.
         try:
-            self._kv.write(place, data, cas=cas, call=call)
+            self._kv.write(place, data, cas=over.version if over is not None else 0, call=call)
         except ChangedMeanwhileError:
             # Perhaps by us: the answer to a first try was lost, and Vault had carried it out.
             found = self._kv.read(place)
-            if found is None or found.data != data:
+            if found is None or found.data is None or not same(found.data, data):
                 raise
 
     def _change_v1(
@@ -204,28 +204,19 @@ class VaultStore(ProviderV2[VaultSpec]):
         if old is not None:
             _check_owner(key, mark)
         new = {name: value for name, value in changed(old or {}).items() if name != V1_METADATA}
-        if old is not None and new == old:
+        if old is not None and same(new, old):
             return
         self._kv.write(place, {**new, V1_METADATA: {**mark, OWNER_KEY: OWNER}})
 
     def delete_secret(self, ref: PushRemoteRef) -> None:
         """Remove a property, and the secret with its last one; without a property, the secret with all versions."""
         place = self._kv.place(ref.remote_key)
-        with self._locks[hash(place.shown) % len(self._locks)]:
-            for tries_left in reversed(range(WRITE_TRIES)):
-                try:
-                    self._delete(ref, place)
-                except ChangedMeanwhileError:
-                    if self._strict or not tries_left:
-                        raise
-                else:
-                    return
+        self._writing(place, lambda: self._delete(ref, place))
 
     def _delete(self, ref: PushRemoteRef, place: Place) -> None:
         found = self._kv.read(place)
         if found is None or found.data is None:
             return
-        metadata: Metadata | None = None
         if self._kv.version == "v1":
             old, mark = _split_v1(found.data)
         else:
@@ -241,7 +232,7 @@ class VaultStore(ProviderV2[VaultSpec]):
             if self._kv.version == "v1":
                 self._kv.write(place, {**rest, V1_METADATA: mark}, call="DeleteSecret")
             else:
-                self._write_v2(place, rest, metadata, call="DeleteSecret")
+                self._write_v2(place, rest, over=found, call="DeleteSecret")
             return
         self._kv.delete(place)
 
