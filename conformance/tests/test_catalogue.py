@@ -54,6 +54,22 @@ def test_promises_are_numbered_once() -> None:
     assert len(promises) == len(set(promises))
 
 
+def test_promises_are_numbered_without_gaps() -> None:
+    """A number that is missing was taken out, and the page says that none ever is."""
+    numbers: dict[str, list[int]] = {}
+    for promise in _promises():
+        stem, _, number = promise.partition("-")
+        numbers.setdefault(stem, []).append(int(number))
+    assert numbers == {stem: list(range(1, len(found) + 1)) for stem, found in numbers.items()}
+
+
+def test_every_number_that_the_contract_refers_to_is_there() -> None:
+    """A reference that leads nowhere leaves its reader alone with the hardest part."""
+    stems = "|".join(sorted({promise.partition("-")[0] for promise in _promises()}))
+    mentioned = set(re.findall(rf"\b(?:{stems})-\d+\b", CONTRACT.read_text()))
+    assert mentioned - set(_promises()) == set()
+
+
 def test_every_promise_is_judged() -> None:
     """A promise that nobody checks is a wish."""
     judged = {number for found in CHECKS for number in found.contract}

@@ -401,6 +401,14 @@ class ParsesMembers(Right):
         return super().member(raw) if found is None or isinstance(found, str) else json.dumps(found).encode()
 
 
+@caught_by("map.value-kinds")
+class ShortensNumbersOfMembers(Right):
+    """Numbers of a map are written as those of a property are."""
+
+    def member(self, raw: str) -> bytes:
+        return document.plain(raw)
+
+
 @caught_by("map.null")
 class LeavesNullOut(Maps):
     """A member without a value is left out of the map."""

@@ -461,8 +461,6 @@ class CutsCallsOff(Served):
 class ServesUntilTheEnd(Served):
     """Health is SERVING, and connections are served, until the calls under way are done."""
 
-    GRACE: ClassVar[float] = 4.0
-
     def drain(self, server: grpc.Server) -> None:
         deadline = time.monotonic() + self.GRACE
         while any(self.right.busy.values()) and time.monotonic() < deadline:

@@ -123,7 +123,7 @@ def frees_server(judge: StoreJudge) -> None:
     """
     hang = _hang(judge)
     # A call that is over before it reaches the server proves nothing: on a slow machine it gets more time.
-    for seconds in (0.5, hang.seconds / 8, hang.seconds / 4):
+    for seconds in (0.25, hang.seconds / 8, hang.seconds / 4):
         pending = [judge.begin_get(hang.key, timeout=seconds) for _ in range(CALLS)]
         arrived = _arrived(judge, seconds)
         for call in pending:

@@ -20,6 +20,9 @@ from provider_conformance.verdict import Failed, NotRun
 
 GRACE = 40.0
 
+ANNOUNCED = 8.0
+"""A drain is announced at once; a slow machine has this time for it."""
+
 
 def _process(judge: ServerJudge | StoreJudge) -> Process:
     if judge.target.process is None:
@@ -157,8 +160,11 @@ def refuses_new_calls(judge: StoreJudge) -> None:
     pending = _under_way(judge, hold, 2)
     refused = False
     with stopping as stopped:
-        # Only a refusal that comes before the answers counts: later the server has ended anyway.
-        while not refused and not stopped.exit.done() and not any(call.done for call in pending):
+        # Only a refusal that comes soon, and before the answers, counts: later the server has ended anyway.
+        deadline = time.monotonic() + ANNOUNCED
+        while not refused and time.monotonic() < deadline:
+            if stopped.exit.done() or any(call.done for call in pending):
+                break
             refused = _refuses_health(judge)
         for call in pending:
             call.cancel()

@@ -85,7 +85,7 @@ def value_kinds(judge: StoreJudge) -> None:
         no=b"false",
     )
     if judge.limits.values != "object":
-        _expect(got, raw=b'{"z":  1, "a" : [1,2 ]}')
+        _expect(got, raw=b'{"z":  1, "a" : [1,2 ]}', half=b"1.50", small=b"1e-3")
     if seed.json_object(got.get("nested", b"")) != {"deep": {"er": "found"}}:
         raise Failed("a nested object is not answered as JSON")
 
