@@ -6,40 +6,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-import yaml
 from eso_e2e.faultproxy import FaultProxy
 from eso_e2e.faults import Answer, BlackHole
+from eso_e2e import judged
 from eso_e2e.moto import MotoApi
+from eso_e2e.judged import GENERATORS, STORES, made
 from eso_e2e.served import Served
 from provider_conformance.suite import EveryConformance
-from provider_conformance.target import (
-    Existing,
-    Faults,
-    GeneratorTarget,
-    Hang,
-    Limits,
-    Obj,
-    StoreTarget,
-    Target,
-)
+from provider_conformance.target import Existing, GeneratorTarget, Limits, StoreTarget, Target
 
 from .bench import ENDPOINTS, plain_client
 
 pytestmark = pytest.mark.real
 
-STORES = "provider.secretstore.external-secrets.io/v2alpha1"
-GENERATORS = "provider.generator.external-secrets.io/v2alpha1"
 KINDS = {"AWSSecretManager": "secretsmanager", "AWSParameterStore": "ssm"}
 TOKENS = ("ECRAuthorizationToken", "STSSessionToken")
-
-
-def made(api_version: str, kind: str, namespace: str, name: str, **more: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": api_version,
-        "kind": kind,
-        "metadata": {"name": name, "namespace": namespace},
-        **more,
-    }
 
 
 def spec(
@@ -132,15 +113,10 @@ def served(tmp_path_factory: pytest.TempPathFactory, moto: MotoApi, proxy: Fault
         secrets.create_secret(Name="/unmanaged", SecretString="made by hand")
         parameters.put_parameter(Name="/unmanaged", Value="made by hand", Type="String")
     folder = tmp_path_factory.mktemp("aws")
-    (folder / "manifests").mkdir()
-    (folder / "manifests" / "all.yaml").write_text(yaml.safe_dump_all(manifests()))
     environment = dict.fromkeys(ENDPOINTS, proxy.url)
-    running = Served(
-        "provider_aws", folder, folder / "manifests", {**environment, "AWS_EC2_METADATA_DISABLED": "true"}
-    )
-    running.start()
-    yield running
-    assert running.stop() == 0
+    environment["AWS_EC2_METADATA_DISABLED"] = "true"
+    with judged.serving("provider_aws", folder, manifests(), environment) as running:
+        yield running
 
 
 class Seeder:
@@ -171,8 +147,6 @@ def store(kind: str, *, first: str, limits: Limits, seeder: Seeder) -> StoreTarg
         name=kind.lower(),
         api_version=STORES,
         kind=kind,
-        object="main",
-        namespace="team-a",
         seed=seeder,
         key_prefix="/conformance-",
         keys=(
@@ -180,23 +154,8 @@ def store(kind: str, *, first: str, limits: Limits, seeder: Seeder) -> StoreTarg
             Existing("/versioned", b"number 2"),
         ),
         limits=limits,
-        faults=Faults(
-            unavailable="/fault/unavailable",
-            denied="/fault/denied",
-            unauthenticated="/fault/unauthenticated",
-            rate_limited="/fault/rate",
-            oversize="/fault/oversize",
-            unmanaged="/unmanaged",
-            timeout="/fault/timeout",
-            hang=Hang("/fault/hang", 25),
-            slow=Hang("/fault/slow", 2),
-        ),
-        second=Obj("second", "team-a"),
-        foreign=Obj("foreign", "team-b"),
-        foreign_selector=Obj("borrows", "team-a"),
-        referent=Obj("referent", "team-b"),
-        bad_credentials=Obj("refused", "team-a"),
-        invalid=Obj("nonsense", "team-a"),
+        faults=judged.faults("/fault/", slow=2, unmanaged="/unmanaged"),
+        **judged.STORE_OBJECTS,
     )
 
 
@@ -213,20 +172,15 @@ def target(served: Served, moto: MotoApi) -> Target:
             name=kind.lower(),
             api_version=GENERATORS,
             kind=kind,
-            object="main",
-            namespace="team-a",
             # moto's tokens are always the same.
             fixed=True,
-            foreign=Obj("foreign", "team-b"),
-            foreign_selector=Obj("borrows", "team-a"),
-            invalid=Obj("nonsense", "team-a"),
+            **judged.generator_objects(foreign="foreign"),
         )
         for kind in TOKENS
     )
-    return Target(
-        name="provider-aws",
-        endpoint=served.endpoint,
-        tls=served.tls,
+    return judged.target(
+        served,
+        "provider-aws",
         stores=(
             store(
                 "AWSSecretManager",
@@ -250,9 +204,6 @@ def target(served: Served, moto: MotoApi) -> Target:
             ),
         ),
         generators=generators,
-        metrics_url=f"http://127.0.0.1:{served.http_port}/metrics",
-        health_url=f"http://127.0.0.1:{served.http_port}/healthz",
-        process=served,
         known_failures={
             f"{check}[awsparameterstore]": ENCODED
             for check in ("write.whole-secret", "write.whole-secret-exact")

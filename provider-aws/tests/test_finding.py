@@ -8,7 +8,7 @@ import grpc
 import pytest
 from eso_e2e.faults import Answer, RecordedRequest, Respond, Rewrite
 
-from .bench import Bench, target
+from .bench import Bench, target, with_retries
 
 pytestmark = pytest.mark.real
 
@@ -114,6 +114,66 @@ def test_parameters_that_vanish_meanwhile_are_skipped(bench: Bench) -> None:
     bench.proxy.inject(Respond(delete), headers=target("GetParameters"), times=1)
 
     assert set(bench.harness.find(bench.store("AWSParameterStore"), tags={"env": "dev"})) == {"/app/db"}
+
+
+@pytest.mark.parametrize(
+    ("find", "filters"),
+    [
+        ({"path": "rds!db"}, [{"Key": "name", "Values": ["rds!db"]}]),
+        ({"tags": {"k": "!x"}}, [{"Key": "tag-key", "Values": ["k"]}]),
+        ({"tags": {"k": "grün"}}, [{"Key": "tag-key", "Values": ["k"]}]),
+        ({"tags": {"k": ""}}, [{"Key": "tag-key", "Values": ["k"]}]),
+        ({"tags": {"k": "x", "l": "x"}}, [{"Key": "tag-key", "Values": ["k", "l"]}, {"Key": "tag-value", "Values": ["x"]}]),
+        ({"tags": dict.fromkeys("abcdefghijk", "x")}, [{"Key": "tag-value", "Values": ["x"]}]),
+    ],
+    ids=["path", "not", "letters", "empty", "pairs", "eleven"],
+)  # fmt: skip
+def test_only_what_aws_can_filter_by_is_a_filter(bench: Bench, find: dict, filters: list) -> None:
+    """AWS takes a `!` in front for "not", refuses most letters, and takes ten values. What is exact is decided here."""
+    for name, tags in (("rds!db", find.get("tags", {})), ("other", {"k": "other"})):
+        listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+        bench.aws("secretsmanager").create_secret(Name=name, SecretString="1", Tags=listed)
+
+    assert bench.harness.find(bench.store(), **find) == {"rds!db": b"1"}
+    assert bench.proxy.requests[0].json()["Filters"] == filters
+
+
+THROTTLED = Answer.json(400, {"__type": "ThrottlingException", "Message": "Rate exceeded"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "find", "operations"),
+    [
+        ("AWSSecretManager", {"name": "many"}, ("ListSecrets", "BatchGetSecretValue")),
+        ("AWSParameterStore", {"name": "many"}, ("GetParametersByPath",)),
+        ("AWSParameterStore", {"tags": {"a": "b"}}, ("DescribeParameters", "GetParameters")),
+    ],
+    ids=["secrets", "parameters by path", "parameters by tags"],
+)
+def test_throttles_in_the_middle_of_a_find_leave_nothing_out(
+    bench: Bench, kind: str, find: dict, operations: tuple[str, ...]
+) -> None:
+    """Each page is tried again by itself; where that is not wished for, the find fails and is not half an answer."""
+    secrets, parameters = bench.aws("secretsmanager"), bench.aws("ssm")
+    tags = [{"Key": "a", "Value": "b"}]
+    names = [f"/many/{number:03}" for number in range(102 if kind == "AWSSecretManager" else 12)]
+    for name in names:
+        if kind == "AWSSecretManager":
+            secrets.create_secret(Name=name, SecretString="x", Tags=tags)
+        else:
+            parameters.put_parameter(Name=name, Value="x", Type="String", Tags=tags)
+    store = bench.store(kind)
+    for operation in operations:
+        bench.proxy.inject(THROTTLED, headers=target(operation), skip=1, times=2)
+    found = bench.harness.find(with_retries(store, 2), **find)
+    assert sorted(found) == names
+
+    for operation in operations:
+        bench.proxy.reset()
+        bench.proxy.inject(THROTTLED, headers=target(operation), skip=1)
+        with bench.harness.fails() as failure:
+            bench.harness.find(store, **find)
+        assert (failure.code, failure.error.retryable) == (grpc.StatusCode.RESOURCE_EXHAUSTED, True)
 
 
 def partly(*names: str, code: str = "AccessDeniedException") -> Rewrite:

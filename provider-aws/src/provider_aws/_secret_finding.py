@@ -6,11 +6,12 @@ checked here. A secret that vanishes meanwhile is skipped; one that can't be rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from provider_common import Find, InvalidRequestError, NoSecretError, PermanentError
 
@@ -23,6 +24,7 @@ LIST_PAGE = 100
 BATCH = 20
 THREADS = 4
 _MOST_FILTER_VALUES = 10
+_FILTER_VALUE = re.compile(r"(?!!)[A-Za-z0-9 :_@/+=.!-]{1,512}")
 
 
 def find_secrets(client: Client, find: Find) -> Mapping[str, bytes]:
@@ -40,21 +42,25 @@ def find_secrets(client: Client, find: Find) -> Mapping[str, bytes]:
 
 
 def _names(client: Client, find: Find) -> Iterator[str]:
-    filters: list[dict[str, Any]] = []
-    if find.path:
-        filters.append({"Key": "name", "Values": [find.path]})
-    if find.tags:
-        filters.append({"Key": "tag-key", "Values": sorted(find.tags)[:_MOST_FILTER_VALUES]})
-        filters.append({"Key": "tag-value", "Values": sorted(set(find.tags.values()))[:_MOST_FILTER_VALUES]})
-        # More than AWS takes: the exact check below does without.
-        if len(find.tags) > _MOST_FILTER_VALUES:
-            filters = filters[:-2]
+    wanted = {
+        "name": {find.path} - {""},
+        "tag-key": set(find.tags),
+        "tag-value": set(find.tags.values()),
+    }
+    filters = [
+        {"Key": key, "Values": sorted(values)} for key, values in wanted.items() if _can_filter(values)
+    ]
     for page in client.pages("ListSecrets", "the list of secrets", MaxResults=LIST_PAGE, Filters=filters):
         for secret in page.get("SecretList") or ():
             name = secret["Name"]
             tags_fit = find.tags.items() <= tags_of(secret).items()
             if name.startswith(find.path) and find.name_matches(name) and tags_fit:
                 yield name
+
+
+def _can_filter(values: Collection[str]) -> bool:
+    """Whether AWS takes all of `values` in one filter, and as they are: a `!` in front would be a "not"."""
+    return 0 < len(values) <= _MOST_FILTER_VALUES and all(map(_FILTER_VALUE.fullmatch, values))
 
 
 def _batches(names: Iterator[str]) -> Iterator[list[str]]:
