@@ -1,8 +1,15 @@
 """The command line that every provider has."""
 
 import json
+import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +38,11 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("cli") / "pin.py"
     path.write_text(SCRIPT)
     return path
+
+
+@pytest.fixture(scope="module")
+def certs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return issue_certs(tmp_path_factory.mktemp("certs"), hosts=("localhost",)).path
 
 
 def run(script: Path, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
@@ -86,15 +98,44 @@ def test_certs_makes_a_folder_that_serve_accepts_and_is_idempotent(script, tmp_p
     [
         (["--threads", "3"], "threads has to be at least 16"),
         (["--read-window", "soon"], "not a duration"),
-        (["--port", "http"], "invalid"),
+        (["--port", "http"], "--port: 'http' has to be a whole number"),
+        (["--port", "99999"], "--port: '99999' is no port: it has to be a number from 0 to 65535"),
+        (["--http-port=-1"], "--http-port: '-1' is no port"),
+        (["--threads", "9" * 5000], "has to be a whole number"),
+        (["--drain=-1s"], "drain must not be negative"),
         (["--enable-tls", "maybe"], "true or false"),
+        (["--manifests", "{file}"], "there is no such folder"),
+        (
+            ["--ready-file", "{tmp}/none/ready"],
+            "--ready-file {tmp}/none/ready: the folder {tmp}/none is not there",
+        ),
+        (["--ready-file", "{tmp}"], "--ready-file {tmp}: this is a folder"),
+        (["--kubeconfig", "{file}"], "kubeconfig {file} can't be used"),
+        (["--host", "not.a.host.invalid"], "Can't listen on not.a.host.invalid:0 ("),
+        (["--host", "x" * 300], "that can't be the name of a host"),
+        (["--host", "192.0.2.1"], "Can't listen on 192.0.2.1:0 (Cannot assign requested address)"),
+        (
+            ["--http-host", "192.0.2.1"],
+            "Can't listen on 192.0.2.1:0 for HTTP (Cannot assign requested address)",
+        ),
     ],
+    ids=lambda case: case[:60] if isinstance(case, str) else None,
 )
-def test_a_wrong_setting_is_named(script, tmp_path, arguments, text) -> None:
-    done = run(script, "serve", "--manifests", str(tmp_path), *arguments)
+def test_a_wrong_setting_is_named(script, certs, tmp_path, arguments, text) -> None:
+    """In one line at the end that says what to change."""
+    file = tmp_path / "file"
+    file.touch()
+    names = {"tmp": str(tmp_path), "file": str(file)}
+    given = [argument.format_map(names) for argument in arguments]
+    if "--kubeconfig" not in given:
+        given = ["--manifests", str(tmp_path), *given]
+    defaults = ["--tls-dir", str(certs), "--host", "127.0.0.1", "--port", "0", "--http-port", "0"]
+    done = run(script, "serve", *defaults, *given)
     assert done.returncode in {1, 2}
-    assert text in done.stderr
+    assert text.format_map(names) in done.stderr.splitlines()[-1]
+    assert done.stderr.splitlines()[-1].startswith("provider-pin")
     assert "Traceback" not in done.stderr
+    assert sorted(tmp_path.iterdir()) == [file], "nothing is left behind"
 
 
 @pytest.mark.parametrize(
@@ -109,12 +150,49 @@ def test_flags_are_taken_as_the_go_providers_take_them(script, tmp_path, flags) 
     assert (done.returncode, str(tmp_path / "none") in done.stderr) == (1, True), done.stderr
 
 
-def test_a_wrong_environment_variable_is_named(script, tmp_path) -> None:
-    done = run(
-        script, "serve", "--manifests", str(tmp_path), ESO_PROVIDER_READ_WINDOW="soon", PATH="/usr/bin:/bin"
-    )
+@pytest.mark.parametrize(
+    ("variable", "value", "text"),
+    [
+        ("ESO_PROVIDER_READ_WINDOW", "soon", "'soon' is not a duration"),
+        ("ESO_PROVIDER_PORT", "65536", "'65536' is no port"),
+        ("ESO_PROVIDER_THREADS", "many", "'many' has to be a whole number"),
+        ("ESO_PROVIDER_ENABLE_TLS", "perhaps", "'perhaps' has to be true or false"),
+        ("ESO_PROVIDER_VERBOSE", "perhaps", "'perhaps' has to be true or false"),
+    ],
+)
+def test_a_wrong_environment_variable_is_named(script, tmp_path, variable, value, text) -> None:
+    done = run(script, "serve", "--manifests", str(tmp_path), PATH="/usr/bin:/bin", **{variable: value})
     assert done.returncode == 1
-    assert "ESO_PROVIDER_READ_WINDOW" in done.stderr
+    assert done.stderr.startswith(f"provider-pin: {variable}: {text}")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--out", "{file}"], "--out {file}: certificates can't be kept there (Not a directory)"),
+        (["--out", "/proc/none"], "--out /proc/none: certificates can't be kept there"),
+        (
+            ["--out", "{tmp}/new", "--host", "bad host!"],
+            "'bad host!' is neither an address nor the name of a host",
+        ),
+        (["--out", "{tmp}/new", "--host", ""], "'' is neither"),
+        (["--out", "{tmp}/new", "--host", "x" * 300], "is neither"),
+        (["--out", "{tmp}/new", "--host", "m\u00fcller.example"], "(international names as xn--...)"),
+        (["--out", "{tmp}/new", "--service", "x"], "--service 'x' has to be NAME.NAMESPACE"),
+    ],
+    ids=lambda case: case[:60] if isinstance(case, str) else None,
+)
+def test_certificates_that_can_not_be_made_leave_nothing_behind(script, tmp_path, arguments, text) -> None:
+    """And say in one line why."""
+    file = tmp_path / "file"
+    file.touch()
+    names = {"tmp": str(tmp_path), "file": str(file)}
+    done = run(script, "certs", *(argument.format_map(names) for argument in arguments))
+    assert done.returncode == 1
+    assert text.format_map(names) in done.stderr
+    assert (done.stderr.count("\n"), done.stdout) == (1, "")
+    assert sorted(tmp_path.iterdir()) == [file]
 
 
 def test_missing_certificates_are_named_with_the_fix(script, tmp_path) -> None:
@@ -127,8 +205,6 @@ def test_missing_certificates_are_named_with_the_fix(script, tmp_path) -> None:
 
 
 def test_a_port_in_use_is_named(script, tmp_path) -> None:
-    import socket
-
     certs = issue_certs(tmp_path / "certs", hosts=("localhost",))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -139,8 +215,8 @@ def test_a_port_in_use_is_named(script, tmp_path) -> None:
             "--port", str(port), "--http-port", "0",
         )  # fmt: skip
     assert done.returncode == 1
-    assert f"127.0.0.1:{port}" in done.stderr
-    assert "--port" in done.stderr
+    text = f"Can't listen on 127.0.0.1:{port} (Address already in use): choose another with --port, or --host"
+    assert done.stderr.splitlines()[-1] == f"provider-pin: {text}"
 
 
 def test_plaintext_is_possible_only_when_asked_for_and_is_logged_loudly(script, tmp_path) -> None:
@@ -175,3 +251,49 @@ def test_flags_win_over_the_environment() -> None:
     environ = {"ESO_PROVIDER_PORT": "1", "TLS_CERT_DIR": "/a"}
     config = cli._config(parser.parse_args(["serve", "--port", "2"]), environ)
     assert (config.port, str(config.tls_dir)) == (2, "/a")
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_ipv6_is_served_with_and_without_brackets(script, certs, tmp_path, host) -> None:
+    ready = tmp_path / "ready.json"
+    with serving(script, certs, tmp_path, "--host", host, "--http-host", host) as process:
+        ports = json.loads(ready.read_text())
+        with urllib.request.urlopen(f"http://[::1]:{ports['http_port']}/readyz", timeout=10) as answer:
+            assert answer.read() == b"ok"
+        with socket.create_connection(("::1", ports["port"]), timeout=10):
+            pass
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_signals_that_come_again_and_again_do_not_turn_a_drain_into_a_failure(
+    script, certs, tmp_path, number
+) -> None:
+    """Also while the interpreter is already ending."""
+    with serving(script, certs, tmp_path, "--host", "127.0.0.1", "--http-host", "127.0.0.1") as process:
+        while process.poll() is None:
+            process.send_signal(number)
+            threading.Event().wait(0.002)
+        assert process.returncode == 0
+
+
+@contextmanager
+def serving(script: Path, certs: Path, folder: Path, *arguments: str) -> "Iterator[subprocess.Popen[bytes]]":
+    """A provider over the manifests of `folder`, once it is ready."""
+    ready = folder / "ready.json"
+    words = ["serve", "--manifests", str(folder), "--tls-dir", str(certs), "--port", "0", "--http-port", "0"]
+    process = subprocess.Popen(
+        [sys.executable, str(script), *words, "--ready-file", str(ready), *arguments],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        end = time.monotonic() + 30
+        while not ready.exists():
+            assert process.poll() is None
+            assert time.monotonic() < end
+            threading.Event().wait(0.01)
+        yield process
+    finally:
+        process.kill()
+        process.wait()

@@ -249,7 +249,7 @@ def test_a_port_that_is_taken_is_named(endpoint: Endpoint) -> None:
         host="127.0.0.1", port=endpoint.http.port, metrics=Metrics(), health=Probe(), ready=Probe()
     )
 
-    with pytest.raises(OSError, match=f"HTTP port 127.0.0.1:{endpoint.http.port} can't be used"):
+    with pytest.raises(OSError, match=rf"127.0.0.1:{endpoint.http.port} for HTTP \(Address already in use\)"):
         second.start()
     second.stop()
 

@@ -142,17 +142,32 @@ class HttpEndpoint:
 
 def _listen(host: str, port: int) -> socket.socket:
     """A listening socket. `::` and the empty host take IPv4 and IPv6 alike, where the machine has both."""
+    bare = host.removeprefix("[").removesuffix("]")
     try:
-        if host in ("", "::") and socket.has_dualstack_ipv6():
+        if bare in ("", "::") and socket.has_dualstack_ipv6():
             return socket.create_server(
                 ("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=128
             )
-        family, _, _, _, address = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)[0]  # noqa: S104
+        family, _, _, _, address = socket.getaddrinfo(bare or "0.0.0.0", port, type=socket.SOCK_STREAM)[0]  # noqa: S104
         return socket.create_server(address[:2], family=family, backlog=128)
-    except OSError as error:
+    except (OSError, UnicodeError):
         raise OSError(
-            error.errno, f"HTTP port {host}:{port} can't be used ({error.strerror}); choose another one"
+            f"Can't listen on {host}:{port} for HTTP ({why_not(host, port)}): choose another with --http-port, or --http-host"
         ) from None
+
+
+def why_not(host: str, port: int) -> str:
+    """Why nothing can listen there, in the system's words: what gRPC does not tell."""
+    try:
+        found = socket.getaddrinfo(host.removeprefix("[").removesuffix("]"), port, type=socket.SOCK_STREAM)
+        family, _, _, _, address = found[0]
+        with socket.socket(family) as probe:
+            probe.bind(address)
+    except UnicodeError:
+        return "that can't be the name of a host"
+    except OSError as error:
+        return str(error.strerror)
+    return "it was in use a moment ago"
 
 
 def _check_answer(well: bool, details: dict[str, object], *, wants_json: bool) -> _Answer:

@@ -9,6 +9,7 @@ millisecond, and every TLS 1.2 client knows the curve.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,11 @@ BACKDATE = timedelta(minutes=5)
 """A new certificate is valid a little before it is made: clocks of nodes differ."""
 CA_VALIDITY = timedelta(days=3650)
 LEAF_VALIDITY = timedelta(days=365)
+
+
+_LONGEST_HOST = 253
+_LABEL = r"[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,7 @@ def issue_leaf(
 ) -> KeyPair:
     """A leaf signed by `ca`, valid no longer than `ca`. `hosts` are DNS names or IP addresses; a server needs one.
 
-    Raises CertificateError when the CA can't be read, or a server has no host.
+    Raises CertificateError when the CA can't be read, a server has no host, or a host is none.
     """
     if usage == "server" and not hosts:
         raise CertificateError(
@@ -149,6 +155,11 @@ def _general_name(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
+        if len(host) > _LONGEST_HOST or not _HOST.fullmatch(host):
+            raise CertificateError(
+                f"{host[:80]!r} is neither an address nor the name of a host: labels of letters, digits and -, joined by dots"
+                " (international names as xn--...)"
+            ) from None
         return x509.DNSName(host)
 
 

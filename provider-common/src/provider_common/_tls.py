@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import stat
 import threading
 import time
 from collections.abc import Callable
@@ -38,6 +39,8 @@ from provider_common.sensitive import SecretBytes
 _log = logging.getLogger(__name__)
 _PATIENCE = 0.5
 """Seconds that files get to fit together again before it counts as a failure."""
+_LARGEST = 4 * 1024 * 1024
+"""Bytes that are read of a file: room for all the CAs of the world, and no endless device."""
 _Signature = tuple[tuple[int, ...] | None, ...]
 
 
@@ -278,7 +281,15 @@ def _load(files: TlsFiles | TlsClientFiles) -> _Checked:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        # Not blocking: nobody may ever write into what turns out to be a pipe.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise TlsError(f"{path} can't be used: it is no file")
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                content = file.read(_LARGEST + 1)
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         raise TlsError(
             f"{path} is missing; mount the Secret with the certificates there, or make a set with the `certs` command"
@@ -287,6 +298,9 @@ def _read(path: Path) -> bytes:
         raise TlsError(
             f"{path} can't be read ({error.strerror}); it must be a file that user {os.getuid()} may read"
         ) from None
+    if len(content) > _LARGEST:
+        raise TlsError(f"{path} can't be used: it has more than {_LARGEST} bytes, which no certificate has")
+    return content
 
 
 def _check(material: TlsMaterial, files: TlsFiles | TlsClientFiles) -> _Checked:

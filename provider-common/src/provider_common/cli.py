@@ -25,7 +25,7 @@ from provider_common.context import remaining
 from provider_common.durations import parse_duration
 from provider_common.errors import ProviderError
 from provider_common.kube import KubeReader
-from provider_common.server import KindClass, Server, ServerConfig
+from provider_common.server import LAST_PORT, KindClass, Server, ServerConfig
 
 _log = logging.getLogger(__name__)
 
@@ -48,10 +48,29 @@ def _boolean(text: str) -> bool:
     return text.lower() in {"true", "1"}
 
 
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{text[:40]!r} has to be a whole number") from None
+
+
+def _port(text: str) -> int:
+    number = _number(text)
+    if not 0 <= number <= LAST_PORT:
+        raise ValueError(f"{text[:40]!r} is no port: it has to be a number from 0 to {LAST_PORT}")
+    return number
+
+
 _SETTINGS = (
     _Setting("host", "--host", ("ESO_PROVIDER_HOST",), str, "address of the gRPC endpoint", "ADDRESS"),
     _Setting(
-        "port", "--port", ("ESO_PROVIDER_PORT",), int, "port of the gRPC endpoint; 0 takes a free one", "PORT"
+        "port",
+        "--port",
+        ("ESO_PROVIDER_PORT",),
+        _port,
+        "port of the gRPC endpoint; 0 takes a free one",
+        "PORT",
     ),
     _Setting(
         "http_host",
@@ -62,7 +81,12 @@ _SETTINGS = (
         "ADDRESS",
     ),
     _Setting(
-        "http_port", "--http-port", ("ESO_PROVIDER_HTTP_PORT",), int, "port of /metrics and /healthz", "PORT"
+        "http_port",
+        "--http-port",
+        ("ESO_PROVIDER_HTTP_PORT",),
+        _port,
+        "port of /metrics and /healthz",
+        "PORT",
     ),
     _Setting(
         "tls",
@@ -84,7 +108,7 @@ _SETTINGS = (
         "threads",
         "--threads",
         ("ESO_PROVIDER_THREADS",),
-        int,
+        _number,
         "threads for calls; up to as many again stand in for calls whose backend hangs",
         "N",
     ),
@@ -92,7 +116,7 @@ _SETTINGS = (
         "max_queued",
         "--max-queued",
         ("ESO_PROVIDER_MAX_QUEUED",),
-        int,
+        _number,
         "calls that may wait for a thread",
         "N",
     ),
@@ -113,7 +137,7 @@ _SETTINGS = (
         "DURATION",
     ),
     _Setting(
-        "max_stores", "--max-stores", ("ESO_PROVIDER_MAX_STORES",), int, "stores that are kept open", "N"
+        "max_stores", "--max-stores", ("ESO_PROVIDER_MAX_STORES",), _number, "stores that are kept open", "N"
     ),
     _Setting(
         "max_idle",
@@ -283,21 +307,27 @@ def _config(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Server
         value = getattr(arguments, setting.field)
         for variable in setting.env if value is None else ():
             if environ.get(variable):
-                try:
-                    value = setting.parse(environ[variable])
-                except ValueError as error:
-                    raise ValueError(f"{variable}: {error}") from None
+                value = _from_environment(environ, variable, setting.parse)
         if value is not None:
             values[setting.field] = value
     return ServerConfig(**values)
 
 
+def _from_environment(environ: Mapping[str, str], variable: str, parse: Callable[[str], Any]) -> Any:
+    try:
+        return parse(environ[variable])
+    except ValueError as error:
+        raise ValueError(f"{variable}: {error}") from None
+
+
 def _serve(arguments: argparse.Namespace, provider: _Provider, environ: Mapping[str, str]) -> int:
     verbose = arguments.verbose
-    if verbose is None:
-        verbose = environ.get("ESO_PROVIDER_VERBOSE", "").lower() in {"1", "true"}
+    if verbose is None and environ.get("ESO_PROVIDER_VERBOSE"):
+        verbose = _from_environment(environ, "ESO_PROVIDER_VERBOSE", _boolean)
     _logging.configure(level="DEBUG" if verbose else "INFO", fmt=arguments.log_format)
     config = _config(arguments, environ)
+    if arguments.ready_file is not None:
+        _check_ready_file(arguments.ready_file)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -315,6 +345,9 @@ def _serve(arguments: argparse.Namespace, provider: _Provider, environ: Mapping[
                 _log.info("the parent process ended")
                 break
         _log.info("draining: calls in flight have %g s", config.drain)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # All is done. Python puts back what kills at its very end, and one more signal would turn success into a failure.
+        signal.signal(number, signal.SIG_IGN)
     if server.calls_left:
         # Threads can't be interrupted, and Python waits for its threads: it would wait for ever.
         _log.warning("stopped, without %d calls whose backend does not answer", server.calls_left)
@@ -335,6 +368,15 @@ def _reader(arguments: argparse.Namespace) -> KubeReader:
     from provider_common._kube_cluster import ClusterReader
 
     return ClusterReader(kubeconfig=arguments.kubeconfig, timeout=remaining)
+
+
+def _check_ready_file(path: Path) -> None:
+    """Find out now, and not when the server is up and somebody waits for the file."""
+    if path.is_dir():
+        raise ValueError(f"--ready-file {path}: this is a folder, give the name of a file")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        reason = "may not be written to" if path.parent.is_dir() else "is not there"
+        raise ValueError(f"--ready-file {path}: the folder {path.parent} {reason}")
 
 
 def _announce(path: Path, server: Server) -> None:
@@ -364,7 +406,13 @@ def _certs(arguments: argparse.Namespace, _provider: _Provider, _environ: Mappin
             raise ValueError(f"--service {arguments.service!r} has to be NAME.NAMESPACE")
         hosts += service_hosts(service, namespace)
     manager = CertificateManager(FolderStore(arguments.out), hosts=hosts or ["localhost", "127.0.0.1"])
-    sys.stdout.write(f"{manager.ensure()}\n")
+    try:
+        done = manager.ensure()
+    except OSError as error:
+        raise ValueError(
+            f"--out {arguments.out}: certificates can't be kept there ({error.strerror})"
+        ) from None
+    sys.stdout.write(f"{done}\n")
     return 0
 
 

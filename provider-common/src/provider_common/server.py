@@ -22,7 +22,7 @@ from provider_common import _tls
 from provider_common._admission import Admission
 from provider_common._health import SERVICE as HEALTH_SERVICE
 from provider_common._health import Health
-from provider_common._http import HttpEndpoint
+from provider_common._http import HttpEndpoint, why_not
 from provider_common._metrics import Metrics
 from provider_common._stores import OpenStores
 from provider_common._wire.generators import GeneratorServicer
@@ -61,6 +61,9 @@ _KEEPALIVE = (
 )
 
 
+LAST_PORT = 65_535
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
     """Everything that can be set, read once. Times are in seconds."""
@@ -88,6 +91,10 @@ class ServerConfig:
     def __post_init__(self) -> None:
         if self.threads < 2 * _RESERVED_THREADS:
             raise InvalidSpecError(f"threads has to be at least {2 * _RESERVED_THREADS}, not {self.threads}")
+        for name in ("port", "http_port"):
+            # gRPC and the resolver take the last 16 bits of what is larger, and would serve on another port.
+            if not 0 <= getattr(self, name) <= LAST_PORT:
+                raise InvalidSpecError(f"{name} has to be from 0 to {LAST_PORT}, not {getattr(self, name)}")
         for name in (
             "max_queued",
             "read_window",
@@ -254,8 +261,9 @@ class Server:
             )
             return server.add_insecure_port(address)
         except RuntimeError:
+            reason = why_not(self._config.host, self._config.port)
             raise PortInUseError(
-                f"Can't listen on {address}: is it in use? Choose another with --port"
+                f"Can't listen on {address} ({reason}): choose another with --port, or --host"
             ) from None
 
     def _make_service(self) -> ProviderService:

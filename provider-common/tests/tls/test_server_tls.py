@@ -42,6 +42,11 @@ def swap(path: Path, other: Path) -> None:
     path.write_bytes(other.read_bytes())
 
 
+def instead(path: Path, make: Callable[[Path], object]) -> None:
+    path.unlink()
+    make(path)
+
+
 DAMAGES = {
     "the certificate is missing": (lambda c: c.server_cert.unlink(), "tls.crt is missing"),
     "the key is missing": (lambda c: c.server_key.unlink(), "tls.key is missing"),
@@ -82,6 +87,22 @@ DAMAGES = {
     "the key is of another certificate": (
         lambda c: swap(c.server_key, c.client_key),
         "tls.key does not belong to",
+    ),
+    "the certificate is a folder": (
+        lambda c: instead(c.server_cert, Path.mkdir),
+        "tls.crt can't be used: it is no file",
+    ),
+    "the CA is an endless device": (
+        lambda c: instead(c.ca_file, lambda path: path.symlink_to("/dev/zero")),
+        "ca.crt can't be used: it is no file",
+    ),
+    "the key is a pipe that nobody writes to": (
+        lambda c: instead(c.server_key, os.mkfifo),
+        "tls.key can't be used: it is no file",
+    ),
+    "the certificate is a huge file": (
+        lambda c: os.truncate(c.server_cert, 2**40),
+        "tls.crt can't be used: it has more than 4194304 bytes",
     ),
     "the key has a passphrase": (encrypt_key, "passphrase, which is not supported; remove it"),
 }
