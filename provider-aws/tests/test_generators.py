@@ -61,6 +61,16 @@ def test_a_role_is_assumed_first(bench: Bench) -> None:
     assert (bench.sent("AssumeRole"), bench.sent("GetAuthorizationToken")) == (1, 1)
 
 
+def test_a_token_comes_from_the_registry_of_its_region(bench: Bench) -> None:
+    bench.harness.generate(
+        bench.harness.add_generator(
+            NAMESPACE, {**bench.spec(), "region": "ap-south-1"}, kind="ECRAuthorizationToken"
+        )
+    )
+
+    assert "/ap-south-1/ecr/" in bench.proxy.requests[-1].headers["authorization"]
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -69,8 +79,10 @@ def test_a_role_is_assumed_first(bench: Bench) -> None:
         {"authorizationData": [token("no colon")]},
         {"authorizationData": [token("too:many:parts")]},
         {"authorizationData": [token("", authorizationToken="***")]},
+        {"authorizationData": [token("AWS:p", expiresAt=None)]},
+        {},
     ],
-    ids=["none", "two", "no colon", "three parts", "no base64"],
+    ids=["none", "two", "no colon", "three parts", "no base64", "no end", "nothing"],
 )
 def test_a_token_that_is_none_is_an_error(bench: Bench, answer: dict[str, Any]) -> None:
     bench.proxy.inject(Answer.json(200, answer), headers=target("GetAuthorizationToken"))

@@ -30,12 +30,13 @@ class ECRAuthorizationTokenGenerator(GeneratorV2[ECRAuthorizationTokenSpec]):
             answer = client.call("GetAuthorizationToken", "a token for the registry")
         finally:
             client.close()
+        data: Any = answer.get("authorizationData") or []
         if spec.scope == PUBLIC:
-            return Generated(_login(answer.get("authorizationData") or {}))
-        entries: list[Mapping[str, Any]] = answer.get("authorizationData") or []
-        if len(entries) != 1:
-            raise PermanentError(f"AWS ECR answered {len(entries)} tokens, and one was expected")
-        return Generated(_login(entries[0]) | {"proxy_endpoint": entries[0]["proxyEndpoint"].encode()})
+            return Generated(_login(data or {}))
+        if len(data) != 1:
+            raise PermanentError(f"AWS ECR answered {len(data)} tokens, and one was expected")
+        endpoint: str = data[0].get("proxyEndpoint", "")
+        return Generated({**_login(data[0]), "proxy_endpoint": endpoint.encode()})
 
 
 def _login(data: Mapping[str, Any]) -> dict[str, bytes]:
@@ -43,10 +44,10 @@ def _login(data: Mapping[str, Any]) -> dict[str, bytes]:
         text = base64.b64decode(data.get("authorizationToken", ""), validate=True)
     except (binascii.Error, ValueError):
         text = b""
-    parts = text.split(b":")
-    if len(parts) != 2:
-        raise PermanentError("AWS ECR answered a token that is not USER:PASSWORD")
-    return {"username": parts[0], "password": parts[1], "expires_at": unix_seconds(data["expiresAt"])}
+    parts, ends = text.split(b":"), data.get("expiresAt")
+    if len(parts) != 2 or ends is None:
+        raise PermanentError("AWS ECR answered a token that is not USER:PASSWORD with an end")
+    return {"username": parts[0], "password": parts[1], "expires_at": unix_seconds(ends)}
 
 
 def unix_seconds(moment: datetime) -> bytes:
