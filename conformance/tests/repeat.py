@@ -13,37 +13,24 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from broken.target import Certificates
-from processes import TARGETS, ProviderProcess
+from processes import running
 from provider_conformance.run import run, selected
 from provider_conformance.verdict import Status
 
 
 def main(rounds: int) -> int:
     """Run the rounds against one process; 1 when a check failed."""
-    with tempfile.TemporaryDirectory() as folder:
-        process = ProviderProcess(
-            "provider-contrib", TARGETS / "contrib" / "manifests", Path(folder), Certificates()
-        )
-        process.start()
-        try:
-            target = process.target(TARGETS / "contrib" / "target.yaml")
-            for number in range(1, rounds + 1):
-                started = time.monotonic()
-                results, left = run(target, selected(slow=False))
-                counts = Counter(str(result.status) for result in results)
-                print(
-                    f"round {number} of {rounds}, {time.monotonic() - started:.1f} s: {dict(counts)}",
-                    flush=True,
-                )
-                failed = [
-                    f"{r.check} [{r.subject}]: {r.reason}" for r in results if r.status is Status.FAILED
-                ]
-                if failed or left:
-                    print("\n".join([*failed, *left]))
-                    return 1
-        finally:
-            process.stop()
+    with tempfile.TemporaryDirectory() as folder, running("contrib", Path(folder)) as target:
+        for number in range(1, rounds + 1):
+            started = time.monotonic()
+            results, left = run(target, selected(slow=False))
+            counts = Counter(str(result.status) for result in results)
+            seconds = time.monotonic() - started
+            print(f"round {number} of {rounds}, {seconds:.1f} s: {dict(counts)}", flush=True)
+            failed = [f"{r.check} [{r.subject}]: {r.reason}" for r in results if r.status is Status.FAILED]
+            if failed or left:
+                print("\n".join([*failed, *left]))
+                return 1
     return 0
 
 

@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from broken.target import Certificates
-from processes import TARGETS, ProviderProcess
+from processes import TARGETS, running
 from provider_conformance.report import Report, write_all
 from provider_conformance.run import run, selected
 from provider_conformance.target import Target
@@ -20,15 +19,10 @@ NAMES = sorted(folder.name for folder in TARGETS.iterdir())
 
 
 @pytest.fixture(params=NAMES)
-def target(request: pytest.FixtureRequest, certificates: Certificates, tmp_path: Path) -> Iterator[Target]:
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Target]:
     """One provider, running."""
-    folder = TARGETS / request.param
-    process = ProviderProcess(f"provider-{request.param}", folder / "manifests", tmp_path, certificates)
-    process.start()
-    try:
-        yield process.target(folder / "target.yaml")
-    finally:
-        process.stop()
+    with running(request.param, tmp_path) as target:
+        yield target
 
 
 def _failures(results: list[Result]) -> list[str]:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from eso_e2e import judged
 from eso_e2e.faultproxy import FaultProxy
 from eso_e2e.faults import Answer, BlackHole
-from eso_e2e import judged
-from eso_e2e.moto import MotoApi
 from eso_e2e.judged import GENERATORS, STORES, made
+from eso_e2e.moto import MotoApi
 from eso_e2e.served import Served
 from provider_conformance.suite import EveryConformance
 from provider_conformance.target import Existing, GeneratorTarget, Limits, StoreTarget, Target

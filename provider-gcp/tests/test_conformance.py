@@ -8,36 +8,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-import yaml
+from eso_e2e import judged
 from eso_e2e.faultproxy import FaultProxy
 from eso_e2e.gcp import SecretManagerServer
 from eso_e2e.gcp_tokens import GoogleTokens
+from eso_e2e.judged import GENERATORS, STORES, made
 from eso_e2e.pki import CertificateAuthority
 from eso_e2e.served import Served
 from grpc import StatusCode
 from provider_conformance.suite import EveryConformance
-from provider_conformance.target import (
-    Existing,
-    Faults,
-    GeneratorTarget,
-    Hang,
-    Limits,
-    Obj,
-    StoreTarget,
-    Target,
-)
-
-STORES = "provider.secretstore.external-secrets.io/v2alpha1"
-GENERATORS = "provider.generator.external-secrets.io/v2alpha1"
-
-
-def made(api_version: str, kind: str, namespace: str, name: str, **more: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": api_version,
-        "kind": kind,
-        "metadata": {"name": name, "namespace": namespace},
-        **more,
-    }
+from provider_conformance.target import Existing, GeneratorTarget, Limits, StoreTarget, Target
 
 
 def auth(name: str = "gcp", namespace: str | None = None) -> dict[str, Any]:
@@ -134,13 +114,11 @@ def served(
     wrong = services.service_account_key("wrong@acme.iam.gserviceaccount.com")
     services.forget_key("wrong@acme.iam.gserviceaccount.com")
     folder = tmp_path_factory.mktemp("gcp")
-    (folder / "manifests").mkdir()
     documents = manifests(
         services.service_account_key(),
         services.service_account_key("b@acme.iam.gserviceaccount.com"),
         wrong,
     )
-    (folder / "manifests" / "all.yaml").write_text(yaml.safe_dump_all(documents))
     proxy = FaultProxy(authority=e2e_authority)
     services.behind(proxy)
     environment = {
@@ -150,10 +128,8 @@ def served(
         "HTTPS_PROXY": proxy.url,
         "NO_PROXY": "localhost,127.0.0.1",
     }
-    running = Served("provider_gcp", folder, folder / "manifests", environment)
-    running.start()
-    yield running
-    assert running.stop() == 0
+    with judged.serving("provider_gcp", folder, documents, environment) as running:
+        yield running
     proxy.close()
 
 
@@ -163,8 +139,6 @@ def target(served: Served, server: SecretManagerServer) -> Target:
         name="secretmanager",
         api_version=STORES,
         kind="GCPSecretManager",
-        object="main",
-        namespace="team-a",
         seed=Seeder(server),
         keys=(
             Existing("versioned", b"number 1", version="1"),
@@ -180,44 +154,16 @@ def target(served: Served, server: SecretManagerServer) -> Target:
             metadata_fetch=True,
             backend_calls=True,
         ),
-        faults=Faults(
-            timeout="fault-timeout",
-            unavailable="fault-unavailable",
-            denied="fault-denied",
-            unauthenticated="fault-unauthenticated",
-            rate_limited="fault-rate",
-            oversize="fault-oversize",
-            unmanaged="unmanaged",
-            hang=Hang("fault-hang", 25),
-            slow=Hang("fault-slow", 2),
-        ),
-        second=Obj("second", "team-a"),
-        foreign=Obj("foreign", "team-b"),
-        foreign_selector=Obj("borrows", "team-a"),
-        referent=Obj("referent", "team-b"),
-        bad_credentials=Obj("refused", "team-a"),
-        invalid=Obj("nonsense", "team-a"),
+        faults=judged.faults("fault-", slow=2, unmanaged="unmanaged"),
+        **judged.STORE_OBJECTS,
     )
     registry = GeneratorTarget(
         name="registry",
         api_version=GENERATORS,
         kind="GCRAccessToken",
-        object="registry",
-        namespace="team-a",
-        foreign=Obj("registry", "team-b"),
-        foreign_selector=Obj("borrows", "team-a"),
-        invalid=Obj("nonsense", "team-a"),
+        **judged.generator_objects("registry"),
     )
-    return Target(
-        name="provider-gcp",
-        endpoint=served.endpoint,
-        tls=served.tls,
-        stores=(store,),
-        generators=(registry,),
-        metrics_url=f"http://127.0.0.1:{served.http_port}/metrics",
-        health_url=f"http://127.0.0.1:{served.http_port}/healthz",
-        process=served,
-    )
+    return judged.target(served, "provider-gcp", stores=(store,), generators=(registry,))
 
 
 class TestConformance(EveryConformance):  # type: ignore[misc, valid-type]  # made by a function

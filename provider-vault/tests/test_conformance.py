@@ -7,36 +7,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
+from eso_e2e import judged
 from eso_e2e.faultproxy import FaultProxy
 from eso_e2e.faults import Answer, BlackHole, too_many_requests
+from eso_e2e.judged import GENERATORS, STORES, made
 from eso_e2e.served import Served
 from eso_e2e.vault import VaultApi
 from provider_conformance.suite import EveryConformance
-from provider_conformance.target import (
-    Existing,
-    Faults,
-    GeneratorTarget,
-    Hang,
-    Limits,
-    Obj,
-    StoreTarget,
-    Target,
-)
+from provider_conformance.target import Existing, GeneratorTarget, Limits, StoreTarget, Target
 
 pytestmark = pytest.mark.real
-
-STORES = "provider.secretstore.external-secrets.io/v2alpha1"
-GENERATORS = "provider.generator.external-secrets.io/v2alpha1"
-
-
-def made(api_version: str, kind: str, namespace: str, name: str, **more: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": api_version,
-        "kind": kind,
-        "metadata": {"name": name, "namespace": namespace},
-        **more,
-    }
 
 
 def token(namespace: str | None = None, name: str = "vault") -> dict[str, Any]:
@@ -139,13 +119,9 @@ def served(
     vault_dev("POST", f"/{mounts[0]}/data/unmanaged", {"data": {"value": "made by hand"}})
     vault_dev("POST", f"/{mounts[1]}/data/versioned", {"data": {"value": "of another store"}})
     folder = tmp_path_factory.mktemp("vault")
-    (folder / "manifests").mkdir()
     documents = manifests(proxy.url, vault_dev.root_token, mounts)
-    (folder / "manifests" / "all.yaml").write_text(yaml.safe_dump_all(documents))
-    running = Served("provider_vault", folder, folder / "manifests")
-    running.start()
-    yield running
-    assert running.stop() == 0
+    with judged.serving("provider_vault", folder, documents) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -154,8 +130,6 @@ def target(served: Served) -> Target:
         name="kv2",
         api_version=STORES,
         kind="Vault",
-        object="main",
-        namespace="team-a",
         seed="push",
         keys=(
             Existing("versioned", b"number 1", property="value", version="1"),
@@ -172,54 +146,27 @@ def target(served: Served) -> Target:
             exists_property=True,
             backend_calls=True,
         ),
-        faults=Faults(
-            timeout="fault/timeout",
-            unavailable="fault/unavailable",
-            denied="fault/denied",
-            unauthenticated="fault/unauthenticated",
-            rate_limited="fault/rate",
-            oversize="fault/oversize",
-            unmanaged="unmanaged",
-            hang=Hang("fault/hang", 25),
-            slow=Hang("fault/slow", SLOW),
-        ),
-        second=Obj("second", "team-a"),
-        foreign=Obj("foreign", "team-b"),
-        foreign_selector=Obj("borrows", "team-a"),
-        referent=Obj("referent", "team-b"),
-        bad_credentials=Obj("refused", "team-a"),
-        invalid=Obj("nonsense", "team-a"),
+        faults=judged.faults("fault/", slow=SLOW, unmanaged="unmanaged"),
+        **judged.STORE_OBJECTS,
     )
     random = GeneratorTarget(
         name="random",
         api_version=GENERATORS,
         kind="VaultDynamicSecret",
-        object="random",
-        namespace="team-a",
-        foreign=Obj("random", "team-b"),
-        foreign_selector=Obj("borrows", "team-a"),
-        invalid=Obj("nonsense", "team-a"),
+        **judged.generator_objects("random"),
     )
     lease = GeneratorTarget(
         name="lease",
         api_version=GENERATORS,
         kind="VaultDynamicSecret",
-        object="lease",
-        namespace="team-a",
         stateful=True,
-        foreign=Obj("random", "team-b"),
-        foreign_selector=Obj("borrows", "team-a"),
-        invalid=Obj("nonsense", "team-a"),
+        **judged.generator_objects("lease", foreign="random"),
     )
-    return Target(
-        name="provider-vault",
-        endpoint=served.endpoint,
-        tls=served.tls,
+    return judged.target(
+        served,
+        "provider-vault",
         stores=(store,),
         generators=(random, lease),
-        metrics_url=f"http://127.0.0.1:{served.http_port}/metrics",
-        health_url=f"http://127.0.0.1:{served.http_port}/healthz",
-        process=served,
         known_failures={f"{check}[{store}]": reason for (check, store), reason in KNOWN.items()},
     )
 

@@ -6,22 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
+from eso_e2e import judged
+from eso_e2e.judged import GENERATORS, STORES, made
 from eso_e2e.served import Served
 from provider_conformance.suite import EveryConformance
-from provider_conformance.target import (
-    Existing,
-    Faults,
-    GeneratorTarget,
-    Hang,
-    Limits,
-    Obj,
-    StoreTarget,
-    Target,
-)
+from provider_conformance.target import Existing, GeneratorTarget, Limits, Obj, StoreTarget, Target
 
-STORES = "provider.secretstore.external-secrets.io/v2alpha1"
-GENERATORS = "provider.generator.external-secrets.io/v2alpha1"
 DATA = [
     {"key": "versioned", "value": "the first", "version": "1"},
     {"key": "versioned", "value": "the second", "version": "2"},
@@ -41,12 +31,7 @@ FAULTS: list[dict[str, Any]] = [
 
 
 def fake(api_version: str, namespace: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "apiVersion": api_version,
-        "kind": "Fake",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": spec,
-    }
+    return made(api_version, "Fake", namespace, name, spec=spec)
 
 
 MANIFESTS = [
@@ -61,14 +46,8 @@ MANIFESTS = [
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("fake")
-    manifests = folder / "manifests"
-    manifests.mkdir()
-    (manifests / "fakes.yaml").write_text(yaml.safe_dump_all(MANIFESTS))
-    running = Served("provider_contrib", folder, manifests)
-    running.start()
-    yield running
-    assert running.stop() == 0
+    with judged.serving("provider_contrib", tmp_path_factory.mktemp("fake"), MANIFESTS) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -87,22 +66,13 @@ def target(served: Served) -> Target:
             Existing("fixture", b"was here before"),
         ),
         limits=Limits(missing_property="NOT_FOUND"),
-        faults=Faults(
-            timeout="fault/timeout",
-            unavailable="fault/unavailable",
-            denied="fault/denied",
-            unauthenticated="fault/unauthenticated",
-            rate_limited="fault/rate",
-            bug="fault/bug",
-            oversize="fault/oversize",
-            hang=Hang("fault/hang", 30),
-        ),
+        faults=judged.faults("fault/", hang=30, bug="fault/bug"),
         second=Obj("main", "team-b"),
         foreign=Obj("main", "team-b"),
         invalid=Obj("nonsense", "team-a"),
     )
     generator = GeneratorTarget(
-        name="fake",
+        name="fake-generator",
         api_version=GENERATORS,
         kind="Fake",
         object="fixed",
@@ -111,16 +81,7 @@ def target(served: Served) -> Target:
         foreign=Obj("fixed", "team-b"),
         invalid=Obj("nonsense", "team-a"),
     )
-    return Target(
-        name="provider-contrib",
-        endpoint=served.endpoint,
-        tls=served.tls,
-        stores=(store,),
-        generators=(generator,),
-        metrics_url=f"http://127.0.0.1:{served.http_port}/metrics",
-        health_url=f"http://127.0.0.1:{served.http_port}/healthz",
-        process=served,
-    )
+    return judged.target(served, "provider-contrib", stores=(store,), generators=(generator,))
 
 
 class TestConformance(EveryConformance):
