@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from provider_common import InvalidSpecError
+from provider_common import DeadlineError, InvalidSpecError
+from provider_common.context import call_deadline
 from provider_password import PasswordGenerator
 from provider_password.password import DEFAULT_SYMBOLS, MAX_LENGTH, PasswordSpec, password
 
@@ -256,6 +257,14 @@ def test_every_call_makes_new_passwords(generate: Generate) -> None:
     made = {generate(PasswordGenerator, {})["password"] for _ in range(50)}
 
     assert len(made) == 50
+
+
+def test_many_long_passwords_end_with_the_callers_time(generate: Generate) -> None:
+    """They are seconds of work, which nobody would wait for."""
+    spec = {"length": MAX_LENGTH, "allowRepeat": True, "secretKeys": [f"k{n}" for n in range(64)]}
+
+    with call_deadline(0.2), pytest.raises(DeadlineError):
+        generate(PasswordGenerator, spec)
 
 
 def test_every_class_of_character_can_stand_anywhere() -> None:

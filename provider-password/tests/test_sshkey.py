@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from provider_common import InvalidSpecError
+from provider_common import DeadlineError, InvalidSpecError
+from provider_common.context import call_deadline
 from provider_password import SSHKeyGenerator
 from provider_password.sshkey import SSHKeySpec, _with_comment
 
@@ -27,6 +29,7 @@ Generate = Callable[..., Mapping[str, bytes]]
 KEYS = [
     pytest.param({}, "ssh-rsa", 2048, id="the default is rsa with 2048 bits"),
     pytest.param({"keyType": "rsa", "keySize": 3072}, "ssh-rsa", 3072, id="rsa with 3072 bits"),
+    pytest.param({"keyType": "rsa", "keySize": 4104}, "ssh-rsa", 4104, id="rsa in a process of its own"),
     pytest.param({"keyType": "ecdsa"}, "ecdsa-sha2-nistp256", 256, id="the default of ecdsa is 256"),
     pytest.param({"keyType": "ecdsa", "keySize": 384}, "ecdsa-sha2-nistp384", 384, id="ecdsa with 384"),
     pytest.param({"keyType": "ecdsa", "keySize": 521}, "ecdsa-sha2-nistp521", 521, id="ecdsa with 521"),
@@ -116,6 +119,14 @@ def test_the_public_half_carries_the_comment(generate: Generate) -> None:
     assert isinstance(load_ssh_public_key(line), ed25519.Ed25519PublicKey)
 
 
+def test_the_search_for_a_large_key_ends_with_the_callers_time(generate: Generate) -> None:
+    """It can take minutes, and nobody would wait for the outcome: the process that searches is gone, too."""
+    with call_deadline(1), pytest.raises(DeadlineError, match="8192 bits"):
+        generate(SSHKeyGenerator, {"keySize": 8192})
+
+    assert _children() == []
+
+
 def test_every_call_makes_a_new_key(generate: Generate) -> None:
     """Nothing is remembered."""
     made = {generate(SSHKeyGenerator, {"keyType": "ed25519"})["privateKey"] for _ in range(20)}
@@ -144,3 +155,9 @@ def test_weak_and_unknown_keys_are_refused(spec: dict[str, Any], part: str) -> N
         SSHKeySpec.parse(spec, where="SSHKey team-a/main")
 
     assert part in caught.value.message
+
+
+def _children() -> list[str]:
+    """Processes that this thread has begun and that still run, where the system tells (Linux)."""
+    file = Path(f"/proc/self/task/{threading.get_native_id()}/children")
+    return file.read_text().split() if file.exists() else []

@@ -126,6 +126,15 @@ def test_a_bad_seed_is_a_credentials_error_without_the_seed(harness: ProviderHar
     )
 
 
+def test_a_key_that_takes_too_long_says_what_to_do(harness: ProviderHarness) -> None:
+    """The caller reads it in time, and not only that the time is over."""
+    with harness.fails() as failure:
+        harness.generate(add(harness, "SSHKey", {"keySize": 8192}), timeout=2)
+
+    assert failure.code is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert "ed25519" in failure.message
+
+
 def test_calls_at_the_same_time_do_not_share_values(harness: ProviderHarness) -> None:
     """No coalescing of what has to be different."""
     generator = add(harness, "Password", {})

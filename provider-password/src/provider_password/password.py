@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from secrets import SystemRandom
 from typing import ClassVar, Literal, Self
 
-from provider_common import Alias, Context, Field, Generated, GeneratorV2, Rule, Spec
+from provider_common import Alias, Context, Field, Generated, GeneratorV2, Rule, Spec, remaining
 from provider_common.spec import DataKey
 from pydantic import model_validator
 
@@ -148,9 +148,12 @@ class PasswordGenerator(GeneratorV2[PasswordSpec]):
     """Answers one password per name in `secretKeys`."""
 
     def generate(self, ctx: Context[PasswordSpec]) -> Generated:
-        """Make the passwords from the operating system's random source."""
-        encode = _ENCODINGS[ctx.spec.encoding]
-        return Generated({key: encode(password(ctx.spec).encode()) for key in ctx.spec.secret_keys})
+        """Make the passwords from the operating system's random source. Raises DeadlineError."""
+        encode, made = _ENCODINGS[ctx.spec.encoding], {}
+        for key in ctx.spec.secret_keys:
+            remaining()  # many and long ones take seconds: not for a caller who has gone
+            made[key] = encode(password(ctx.spec).encode())
+        return Generated(made)
 
 
 def password(spec: PasswordSpec) -> str:

@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import base64
+import subprocess
+import sys
 from typing import ClassVar, Literal, Self
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from provider_common import Alias, Context, Field, Generated, GeneratorV2, Rule, Spec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_der_private_key,
+)
+from provider_common import (
+    Alias,
+    Context,
+    DeadlineError,
+    Field,
+    Generated,
+    GeneratorV2,
+    Rule,
+    Spec,
+    TemporaryError,
+    remaining,
+)
 from pydantic import model_validator
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
@@ -19,6 +38,20 @@ _CURVES: dict[int, type[ec.SECP256R1 | ec.SECP384R1 | ec.SECP521R1]] = {
 }
 _BEGIN = b"-----BEGIN OPENSSH PRIVATE KEY-----\n"
 _END = b"-----END OPENSSH PRIVATE KEY-----\n"
+
+LARGEST_HERE = 4096
+"""Bits up to which an rsa key is found within seconds. A search for more can take minutes, and can't be interrupted: it gets
+a process of its own, which can be ended.
+"""
+_TO_ANSWER = 0.5
+"""Seconds before the caller's deadline at which a search is given up, so that the caller reads why."""
+_SEARCH = """
+import sys
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+key = rsa.generate_private_key(public_exponent=65537, key_size=int(sys.argv[1]))
+sys.stdout.buffer.write(key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
+"""
 
 _WEAK = "keySize of an rsa key is at least 2048: shorter ones can be broken"
 _UNKNOWN = "keySize of an ecdsa key is 256, 384 or 521"
@@ -70,7 +103,10 @@ class SSHKeyGenerator(GeneratorV2[SSHKeySpec]):
     """Answers `privateKey` (OpenSSH PEM, not encrypted) and `publicKey` (a line of authorized_keys)."""
 
     def generate(self, ctx: Context[SSHKeySpec]) -> Generated:
-        """Make a key pair. A large rsa key takes seconds of CPU; the library lets other calls run meanwhile."""
+        """Make a key pair. A large rsa key takes seconds of CPU; other calls go on meanwhile.
+
+        Raises DeadlineError when a very large one is not found in time.
+        """
         key = _new_key(ctx.spec)
         comment = ctx.spec.comment.encode()
         public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
@@ -81,11 +117,40 @@ class SSHKeyGenerator(GeneratorV2[SSHKeySpec]):
 def _new_key(spec: SSHKeySpec) -> PrivateKey:
     match spec.key_type:
         case "rsa":
-            return rsa.generate_private_key(public_exponent=65537, key_size=spec.key_size or 2048)
+            bits = spec.key_size or 2048
+            if bits > LARGEST_HERE:
+                return _large_rsa(bits)
+            return rsa.generate_private_key(public_exponent=65537, key_size=bits)
         case "ecdsa":
             return ec.generate_private_key(_CURVES[spec.key_size or 256]())
         case "ed25519":
             return ed25519.Ed25519PrivateKey.generate()
+
+
+def _large_rsa(bits: int) -> rsa.RSAPrivateKey:
+    # Without -P a file in the working directory could pass for one of the modules.
+    command = [sys.executable, "-P", "-c", _SEARCH, str(bits)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as search:  # noqa: S603 - our own program
+        try:
+            while (left := remaining()) > _TO_ANSWER:
+                try:
+                    # In slices: a caller who has gone ends it as well.
+                    found, _ = search.communicate(timeout=min(left - _TO_ANSWER, 1))
+                except subprocess.TimeoutExpired:
+                    continue
+                if search.returncode != 0:
+                    raise TemporaryError(
+                        f"The search for an rsa key of {bits} bits ended with {search.returncode}"
+                    )
+                key = load_der_private_key(found, password=None)
+                assert isinstance(key, rsa.RSAPrivateKey)
+                return key
+        finally:
+            search.kill()
+    raise DeadlineError(
+        f"No rsa key of {bits} bits was found in the time that the caller gave, which takes seconds to minutes: ask again, or"
+        f" set keySize to {LARGEST_HERE} at most, or keyType to ed25519"
+    )
 
 
 def _private_pem(key: PrivateKey, comment: bytes) -> bytes:
