@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -64,7 +65,11 @@ def aws(
     for name in list(os.environ):
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", moto_server.url)
+    monkeypatch.setenv("AWS_STS_ENDPOINT", moto_server.url)
+    # Nobody who wrote a store meant these.
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "of-the-environment")
     path = bench.vault.enable_auth("aws")
     client = {
         "sts_endpoint": moto_server.url,
@@ -141,11 +146,51 @@ def test_a_service_account_s_role_logs_in(bench: Bench, kv2: str, aws: dict[str,
 def test_a_refused_iam_login_is_unauthenticated(
     bench: Bench, kv2: str, aws: dict[str, Any], change: dict[str, Any], code: StatusCode
 ) -> None:
-    """Without keys the node's own role is not used either."""
+    """Without keys neither the environment's nor the node's role is used."""
     auth = {name: value for name, value in {**aws, **change}.items() if value is not None}
     with bench.harness.fails() as failure:
         read(bench, kv2, {"iam": auth})
     assert failure.code is code
+
+
+@pytest.mark.real
+def test_the_pod_s_own_role_logs_in_by_its_token(
+    bench: Bench, kv2: str, aws: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """IRSA of the provider itself: what EKS puts into its pod."""
+    (tmp_path / "token").write_text("token-of-the-pod\n")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", f"arn:aws:iam::{ACCOUNT}:role/app-role")
+    auth = {"path": aws["path"], "vaultRole": "assumed", "vaultAwsIamServerID": "vault.example"}
+    assert read(bench, kv2, {"iam": auth}) == b"v"
+
+
+@pytest.mark.real
+def test_the_pod_s_own_role_logs_in_by_pod_identity(
+    bench: Bench, *, kv2: str, aws: dict[str, Any], user: dict[str, bytes], fault_proxy: Any,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:  # fmt: skip
+    """The agent on the node gives keys to whoever has the pod's token."""
+    (tmp_path / "token").write_text("token-of-the-pod")
+    keys = {"AccessKeyId": user["id"].decode(), "SecretAccessKey": user["secret"].decode(), "Token": ""}
+    agent = fault_proxy()
+    agent.inject(Made.json(200, {**keys, "Expiration": "2099-01-01T00:00:00Z"}))
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{agent.url}/v1/credentials")
+    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+    auth = {name: value for name, value in aws.items() if name != "secretRef"}
+    assert read(bench, kv2, {"iam": auth}) == b"v"
+    assert {request.headers["authorization"] for request in agent.requests} == {"token-of-the-pod"}
+
+
+@pytest.mark.real
+def test_pod_identity_that_does_not_answer_is_an_outage(
+    bench: Bench, kv2: str, aws: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://elsewhere.example/v1/credentials")
+    auth = {name: value for name, value in aws.items() if name != "secretRef"}
+    with bench.harness.fails() as failure:
+        read(bench, kv2, {"iam": auth})
+    assert failure.code is StatusCode.UNAVAILABLE
 
 
 @pytest.mark.real

@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from eso_e2e.faults import Answer as Made
+from eso_e2e.faults import Reset, Rewrite
 from grpc import StatusCode
 from provider_common.testing import GeneratorHandle, ProviderHarness
 from provider_vault import KINDS
@@ -101,6 +103,21 @@ def test_an_empty_answer_is_an_error_unless_allowed(bench: Bench, vault_dev: Vau
         generator(bench, f"{mount}/x", allowEmptyResponse=True, name="ok", **write)
     )
     assert values == {}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("result", ["Data", "Auth", "Raw"])
+@pytest.mark.parametrize("method", ["GET", "LIST"])
+def test_nothing_at_the_path_is_an_empty_answer(
+    bench: Bench, vault_dev: VaultApi, method: str, result: str
+) -> None:
+    """As for Go, whose client turns a 404 into nothing; a mount that is not there stays an error."""
+    mount = vault_dev.mount("kv", {"version": "1"})
+    allowed = {"method": method, "resultType": result, "allowEmptyResponse": True}
+    assert bench.harness.generate(generator(bench, f"{mount}/none", **allowed))[0] == {}
+    with bench.harness.fails() as failure:
+        bench.harness.generate(generator(bench, "nowhere/none", name="nowhere", **allowed))
+    assert failure.code is StatusCode.FAILED_PRECONDITION
 
 
 @pytest.mark.real
@@ -229,13 +246,21 @@ def test_leases_outlive_the_provider(
     assert json.loads(state)["leaseID"].rsplit("/", 1)[1] in leases(bench, f"{pki}/issue/app")
 
 
-@pytest.mark.real
-def test_retries_never_make_a_second_lease_in_secret(bench: Bench, pki: str, fault_proxy: Any) -> None:
-    """The answer is lost after Vault has done the work: asking again would leave a lease that nobody knows of."""
-    from eso_e2e.faults import Reset
+LOST = {
+    "connection": Reset(after_backend=True),
+    "gateway timeout": Rewrite(lambda _, __: Made(504, b"<html>")),
+    "bad gateway": Rewrite(lambda _, __: Made(502, b"<html>")),
+}
 
+
+@pytest.mark.real
+@pytest.mark.parametrize("by", LOST)
+def test_retries_never_make_a_second_lease_in_secret(
+    bench: Bench, pki: str, fault_proxy: Any, by: str
+) -> None:
+    """The answer is lost after Vault has done the work: asking again would leave a lease that nobody knows of."""
     proxy = fault_proxy(bench.vault.address)
-    proxy.inject(Reset(after_backend=True), path=f"{pki}/issue")
+    proxy.inject(LOST[by], path=f"{pki}/issue")
     server = {**bench.spec(None), "server": proxy.url}
     spec = {
         "provider": server,
@@ -252,8 +277,6 @@ def test_retries_never_make_a_second_lease_in_secret(bench: Bench, pki: str, fau
 
 @pytest.mark.real
 def test_its_own_retry_settings_are_applied(bench: Bench, kv2: str, fault_proxy: Any) -> None:
-    from eso_e2e.faults import Answer as Made
-
     bench.vault("POST", f"/{kv2}/data/generated", {"data": {"n": "1"}})
     proxy = fault_proxy(bench.vault.address)
     proxy.inject(Made(503, b"{}"), path=kv2, times=3)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -379,6 +381,16 @@ class TestCertificates:
     ) -> None:
         twice = base64.b64encode(secured["caBundle"].encode()).decode()
         store = harness.add_store(NAMESPACE, {**secured, "caBundle": twice, "auth": token})
+        assert harness.get_secret(store, "app", property="k") == b"v"
+
+    def test_what_is_given_as_trusted_need_not_be_a_root(
+        self, harness: ProviderHarness, vault_tls: VaultServer, secured: dict[str, Any], token: dict[str, Any]
+    ) -> None:
+        """As in Go: an intermediate, or the server's own certificate, will do."""
+        url = urlsplit(vault_tls.address)
+        own = ssl.get_server_certificate((url.hostname or "", url.port or 0))
+        bundle = base64.b64encode(own.encode()).decode()
+        store = harness.add_store(NAMESPACE, {**secured, "caBundle": bundle, "auth": token})
         assert harness.get_secret(store, "app", property="k") == b"v"
 
     @pytest.mark.parametrize("kind", ["Secret", "ConfigMap"])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
+from eso_e2e.faults import Answer as Made
 from grpc import StatusCode
 
 from .bench import Bench
@@ -224,6 +226,36 @@ def test_a_wrong_mount_or_version_is_never_not_found(
     assert hint in failure.message
 
 
+@pytest.mark.parametrize("inner", ["a text", None, ["list"]])
+def test_an_entry_of_v1_that_is_called_data_is_no_absent_secret(
+    bench: Bench, kv1: str, fault_proxy: Any, inner: Any
+) -> None:
+    """A v2 path on a v1 mount that can't be seen: the answer looks much like that of a deleted version."""
+    bench.vault("POST", f"/{kv1}/data/app", {"data": inner})
+    proxy = fault_proxy(bench.vault.address)
+    proxy.inject(Made(403, b'{"errors":["permission denied"]}'), path="internal/ui/mounts")
+    with bench.harness.fails() as failure:
+        bench.harness.get_secret(bench.through(proxy, kv1), "app")
+    assert failure.code is StatusCode.INVALID_ARGUMENT
+    assert "KV v2" in failure.message
+
+
+@pytest.mark.parametrize("key", ["a\x00b", "a\nb", "tab\tx", "\u200b", "\x7f"])
+@pytest.mark.parametrize("rpc", ["get", "push", "delete", "exists"])
+def test_a_name_that_vault_can_not_hold_is_refused(bench: Bench, kv2: str, key: str, rpc: str) -> None:
+    """It is not absent: it can't be."""
+    store = bench.store(kv2)
+    calls = {
+        "get": lambda: bench.harness.get_secret(store, key),
+        "push": lambda: bench.harness.push(store, key, {"k": b"v"}),
+        "delete": lambda: bench.harness.delete(store, key),
+        "exists": lambda: bench.harness.exists(store, key),
+    }
+    with bench.harness.fails() as failure:
+        calls[rpc]()
+    assert failure.code is StatusCode.INVALID_ARGUMENT
+
+
 def test_a_denied_read_is_denied(bench: Bench, kv2: str) -> None:
     policy = bench.vault.write_policy(f'path "{kv2}/data/mine" {{ capabilities = ["read"] }}')
     store = bench.store(kv2, token=bench.vault.create_token(policies=[policy]))
@@ -234,7 +266,31 @@ def test_a_denied_read_is_denied(bench: Bench, kv2: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["a b", "ü/ß", "100%", "what?x=1", "hash#tag", "semi;colon", "plus+plus", "%2e%2e"]
+    "key",
+    [
+        "a\u0301",
+        "\U0001f600",
+        "back\\slash",
+        "trailing ",
+        "...",
+        "a:b;c=d,e",
+        "<x>&'\"",
+        "*",
+        "data",
+        "metadata/x",
+    ]
+    + [
+        "a%2Fb",
+        "~^`|{}[]@$",
+        "a b",
+        "ü/ß",
+        "100%",
+        "what?x=1",
+        "hash#tag",
+        "semi;colon",
+        "plus+plus",
+        "%2e%2e",
+    ],
 )
 def test_a_key_is_a_name_whatever_it_holds(bench: Bench, kv2: str, key: str) -> None:
     """No character of a key may turn into a query, a fragment or another path."""

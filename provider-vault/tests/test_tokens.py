@@ -9,10 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from eso_e2e.faults import Respond
 from grpc import StatusCode
 from provider_common import CredentialsError, ProviderError, TemporaryError
 from provider_common.testing import ProviderHarness
 from provider_vault import KINDS
+from provider_vault._http import VaultHttp
 from provider_vault._tokens import Token, TokenManager
 
 from .bench import Bench
@@ -40,6 +42,7 @@ class FakeDoor:
         self, clock: Clock, *, ttl: float | None = 90.0, renewable: bool = True, ours: bool = True
     ) -> None:
         self.clock, self.ttl, self.renewable, self.ours = clock, ttl, renewable, ours
+        self.revocable = True
         self.logins = 0
         self.renewed: list[str] = []
         self.revoked: list[str] = []
@@ -53,7 +56,8 @@ class FakeDoor:
             assert self.gate.wait(10)
         if self.failure is not None:
             raise self.failure
-        return Token(f"t{self.logins}", self.clock(), self.ttl, renewable=self.renewable, ours=self.ours)
+        life = {"renewable": self.renewable, "ours": self.ours, "revocable": self.revocable}
+        return Token(f"t{self.logins}", self.clock(), self.ttl, **life)
 
     def renew(self, token: Token) -> Token | None:
         self.renewed.append(token.value)
@@ -203,6 +207,31 @@ def test_a_denied_young_token_is_not_replaced_and_an_older_one_is(clock: Clock) 
     assert door.logins == 2
 
 
+@pytest.mark.parametrize(
+    "failure", [CredentialsError("used up"), TemporaryError("away")], ids=["refused", "away"]
+)
+def test_a_token_that_works_is_not_lost_to_a_login_that_fails(clock: Clock, failure: ProviderError) -> None:
+    """A secret ID may be good for one login only: one forbidden path must not close the others."""
+    door, tokens = FakeDoor(clock), manager(clock)
+    token = tokens.current(door)
+    clock.now += 11
+    door.failure = failure
+    assert tokens.refused(token, door, gone=False) is None
+    assert tokens.current(door) == token
+    assert tokens.refused(token, door, gone=False) is None
+    assert (door.logins, door.revoked) == (2, [])
+
+
+def test_a_token_of_somebody_else_that_is_gone_is_asked_about_again(clock: Clock) -> None:
+    """Nothing else would tell Validate that a token, once known to be good, is not any more."""
+    door, tokens = FakeDoor(clock, ours=False), manager(clock)
+    token = tokens.current(door)
+    assert tokens.refused(token, door, gone=True) is None
+    door.failure = CredentialsError("gone")
+    with pytest.raises(CredentialsError):
+        tokens.current(door)
+
+
 def test_a_replaced_token_is_revoked_when_no_call_can_use_it_any_more(clock: Clock) -> None:
     door, tokens = FakeDoor(clock), manager(clock)
     token = tokens.current(door)
@@ -225,11 +254,13 @@ def test_the_last_holder_revokes(clock: Clock) -> None:
     assert door.revoked == ["t1"]
 
 
-@pytest.mark.parametrize("why", ["not ours", "leases hang on it"])
+@pytest.mark.parametrize("why", ["not ours", "a batch token", "leases hang on it"])
 def test_some_tokens_are_never_revoked(clock: Clock, why: str) -> None:
+    """A batch token can't be: Vault would answer 400."""
     door, tokens = FakeDoor(clock, ours=why != "not ours"), manager(clock)
+    door.revocable = why != "a batch token"
     token = tokens.current(door)
-    if why != "not ours":
+    if why == "leases hang on it":
         tokens.keep(token)
     tokens.release(door)
     assert door.revoked == []
@@ -285,6 +316,54 @@ def test_a_token_at_its_maximum_lifetime_is_replaced_without_a_failed_call(bench
 
 
 @pytest.mark.real
+def test_a_batch_token_is_used_replaced_and_not_revoked(bench: Bench, kv2: str) -> None:
+    """It can be neither renewed nor revoked."""
+    _, store = approle(bench, kv2, token_type="batch", token_ttl="2s")
+    until(lambda: bench.calls().get("Login", 0) >= 3, lambda: bench.harness.exists(store, "x"))
+    spec = bench.harness.kube.get_object(store.api_version, store.kind, NAMESPACE, store.name).spec
+    changed = bench.harness.add_store(NAMESPACE, {**spec, "headers": {"X-Other": "identity"}})
+    bench.harness.exists(changed, "x")  # the first store closes
+    assert {"RenewSelf", "RevokeSelf"} & set(bench.calls()) == set()
+
+
+@pytest.mark.real
+def test_a_forbidden_path_costs_no_token_whose_secret_id_is_used_up(
+    bench: Bench, vault_dev: VaultApi, kv2: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("provider_vault._tokens.RELOGIN_AFTER", 0.0)
+    vault_dev("POST", f"/{kv2}/data/open", {"data": {"k": "v"}})
+    policy = vault_dev.write_policy(f'path "{kv2}/data/open" {{ capabilities = ["read"] }}')
+    path = vault_dev.enable_auth("approle")
+    role = {"token_policies": [policy], "token_ttl": "1h", "secret_id_num_uses": 1}
+    vault_dev("POST", f"/auth/{path}/role/app", role)
+    role_id = vault_dev("GET", f"/auth/{path}/role/app/role-id")["data"]["role_id"]
+    secret_id = vault_dev("POST", f"/auth/{path}/role/app/secret-id", {})["data"]["secret_id"]
+    bench.harness.kube.add_secret(NAMESPACE, "approle", {"secret": secret_id.encode()})
+    auth = {"appRole": {"path": path, "roleId": role_id, "secretRef": {"name": "approle", "key": "secret"}}}
+    store = bench.harness.add_store(NAMESPACE, {"server": vault_dev.address, "path": kv2, "auth": auth})
+    for _ in range(2):
+        assert bench.harness.exists(store, "open", property="k")
+        with bench.harness.fails() as failure:
+            bench.harness.exists(store, "closed")
+        assert failure.code is StatusCode.PERMISSION_DENIED
+
+
+@pytest.mark.real
+def test_a_token_s_life_counts_from_the_request(bench: Bench, fault_proxy: Any) -> None:
+    """A slow answer would otherwise make it look younger than it is, and it would be used when it has ended."""
+    arrived: list[float] = []
+
+    def note(_: Any) -> None:
+        arrived.append(time.monotonic())
+
+    proxy = fault_proxy(bench.vault.address)
+    proxy.inject(Respond(note))
+    answer = VaultHttp(proxy.url).send("GET", "auth/token/lookup-self", token=bench.vault.root_token)
+    assert answer.ok
+    assert answer.asked <= arrived[0]
+
+
+@pytest.mark.real
 def test_a_token_revoked_by_somebody_else_is_replaced_within_the_call(bench: Bench, kv2: str) -> None:
     path, store = approle(bench, kv2, token_ttl="1h")
     assert bench.harness.exists(store, "x") is False
@@ -307,6 +386,38 @@ def test_a_static_periodic_token_is_renewed_too(bench: Bench, kv2: str) -> None:
     policy = bench.vault.write_policy(f'path "{kv2}/*" {{ capabilities = ["read"] }}')
     store = bench.store(kv2, token=bench.vault.create_token(policies=[policy], period="2s"))
     until(lambda: bench.calls().get("RenewSelf", 0) >= 2, lambda: bench.harness.exists(store, "x"))
+
+
+@pytest.mark.real
+def test_a_static_periodic_token_is_renewed_where_its_store_is_only_validated(bench: Bench, kv2: str) -> None:
+    """Between two refreshes an hour apart nothing else looks after it."""
+    policy = bench.vault.write_policy(f'path "{kv2}/*" {{ capabilities = ["read"] }}')
+    store = bench.store(kv2, token=bench.vault.create_token(policies=[policy], period="2s"))
+
+    def validate() -> None:
+        assert bench.harness.validate(store).valid
+
+    until(lambda: bench.calls().get("RenewSelf", 0) >= 2, validate)
+
+
+@pytest.mark.real
+def test_a_token_replaced_in_its_secret_is_taken_up_within_the_call(bench: Bench, kv2: str) -> None:
+    """Whoever rotates it revokes the old one, and changes nothing else."""
+    policy = bench.vault.write_policy(f'path "{kv2}/*" {{ capabilities = ["read"] }}')
+    first, second = (bench.vault.create_token(policies=[policy]) for _ in range(2))
+    bench.harness.kube.add_secret(NAMESPACE, "rotated", {"token": first.encode()})
+    auth = {"tokenSecretRef": {"name": "rotated", "key": "token"}}
+    store = bench.harness.add_store(NAMESPACE, {"server": bench.vault.address, "path": kv2, "auth": auth})
+    assert bench.harness.exists(store, "x") is False
+    bench.vault("POST", "/auth/token/revoke", {"token": first})
+    with bench.harness.fails() as failure:
+        bench.harness.exists(store, "x")
+    assert failure.code is StatusCode.UNAUTHENTICATED
+    answer = bench.harness.validate(store)
+    assert (answer.valid, "token" in answer.error) == (False, True)
+    bench.harness.kube.add_secret(NAMESPACE, "rotated", {"token": second.encode()})
+    until(lambda: bench.harness.validate(store).valid, lambda: None)
+    assert bench.harness.exists(store, "x") is False
 
 
 @pytest.mark.real

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -66,6 +67,15 @@ def test_pushing_the_same_again_writes_nothing(
     push()
     assert "WriteSecretData" not in cost(bench, push)
     bench.harness.delete(store, "push/same")
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_true_is_not_one(bench: Bench, kv1: str, kv2: str, version: str) -> None:
+    """For Python they are equal, and the change would be lost."""
+    store = bench.store(kv1 if version == "v1" else kv2, version=version)
+    for value in (b'{"a":true}', b'{"a":1}'):
+        bench.harness.push(store, "push/kinds", {"k": value}, secret_key="k")
+    assert bench.harness.get_secret(store, "push/kinds", property="a") == b"1"
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
@@ -168,6 +178,63 @@ def test_properties_pushed_at_the_same_time_are_all_there(bench: Bench, kv2: str
         assert {name for name in found if name != "custom_metadata"} == {f"p{n}" for n in range(12)}
 
 
+def test_two_stores_of_one_v1_mount_do_not_lose_each_other_s_properties(
+    bench: Bench, kv1: str, fault_proxy: Any
+) -> None:
+    """KV v1 can't compare and set, so within one process the second waits for the first."""
+    from eso_e2e.faults import Respond
+
+    proxy = fault_proxy(bench.vault.address)
+    slow, quick = (
+        bench.through(proxy, kv1, version="v1", name="slow"),
+        bench.store(kv1, version="v1", name="quick"),
+    )
+    bench.harness.push(slow, "push/shared", {"k": b"0"}, secret_key="k", property="first")
+
+    with ThreadPoolExecutor(1) as pool:
+        others: list[Any] = []
+
+        def meanwhile(_: Any) -> None:
+            args = (quick, "push/shared", {"k": b"2"})
+            others.append(pool.submit(bench.harness.push, *args, secret_key="k", property="theirs"))
+            # It either gets through now, which is the fault, or stands in line until this write is done.
+            with suppress(TimeoutError):
+                others[0].result(1)
+
+        proxy.inject(Respond(meanwhile), method="POST", times=1)
+        bench.harness.push(slow, "push/shared", {"k": b"1"}, secret_key="k", property="ours")
+        others[0].result(20)
+    found = json.loads(bench.harness.get_secret(slow, "push/shared"))
+    assert {name for name in found if name != "custom_metadata"} == {"first", "ours", "theirs"}
+
+
+LARGE = {
+    "a long text": json.dumps({"k": "x" * 2_000_000}).encode(),
+    "many entries": json.dumps({str(n): "v" for n in range(20_000)}).encode(),
+    "deep": b'{"a":' * 400 + b"1" + b"}" * 400,
+    "deeper than Python's stack": b'{"a":' * 5_000 + b"1" + b"}" * 5_000,
+}
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_what_is_too_large_for_vault_is_an_error_that_stays(bench: Bench, kv2: str, case: str) -> None:
+    """Vault answers 500, as for an outage; trying again changes nothing."""
+    with bench.harness.fails() as failure:
+        bench.harness.push(bench.store(kv2), "push/large", {"k": LARGE[case]}, secret_key="k", timeout=30)
+    assert (failure.code, failure.error.code) == (StatusCode.FAILED_PRECONDITION, "TOO_LARGE")
+    assert "aaa" not in failure.message
+    assert "xxx" not in failure.message
+
+
+def test_the_mark_of_a_v1_secret_can_not_be_pushed_as_a_property(bench: Bench, kv1: str) -> None:
+    """It would be dropped, and the push look like a success."""
+    store = bench.store(kv1, version="v1")
+    with bench.harness.fails() as failure:
+        bench.harness.push(store, "push/marked", {"k": b"x"}, secret_key="k", property="custom_metadata")
+    assert failure.code is StatusCode.INVALID_ARGUMENT
+    assert not bench.harness.exists(store, "push/marked")
+
+
 @pytest.mark.parametrize("value", [b"plain", b"[1]", b"\xff\xfe", b'"x"', b""])
 def test_without_a_property_the_value_has_to_be_an_object(bench: Bench, kv2: str, value: bytes) -> None:
     with bench.harness.fails() as failure:
@@ -204,6 +271,23 @@ def test_delete_removes_all_versions(bench: Bench, kv2: str) -> None:
     with bench.harness.fails() as failure:
         bench.harness.get_secret(store, "push/aged", version="1")
     assert failure.code is StatusCode.NOT_FOUND
+
+
+def test_a_property_that_appears_while_another_is_deleted_stays(
+    bench: Bench, kv2: str, fault_proxy: Any
+) -> None:
+    from eso_e2e.faults import Respond
+
+    proxy = fault_proxy(bench.vault.address)
+    store = bench.through(proxy, kv2)
+    bench.harness.push(store, "push/trimmed", {"a": b"1", "b": b"2"})
+
+    def interfere(_: Any) -> None:
+        bench.vault("POST", f"/{kv2}/data/push/trimmed", {"data": {"a": "1", "b": "2", "c": "3"}})
+
+    proxy.inject(Respond(interfere), method="GET", path="metadata/push/trimmed", times=1)
+    bench.harness.delete(store, "push/trimmed", property="a")
+    assert stored(bench, kv2, "push/trimmed") == {"b": "2", "c": "3"}
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
@@ -287,7 +371,16 @@ def test_without_a_store_path_secrets_are_pushed_found_and_deleted_too(
     assert not bench.harness.exists(store, f"{mount}/nopath/app")
 
 
-def test_a_change_in_between_is_merged_or_reported(bench: Bench, kv2: str, fault_proxy: Any) -> None:
+BETWEEN = {
+    "the reads and the write": ("POST", "{kv2}/data/{key}"),
+    "the reads of data and metadata": ("GET", "{kv2}/metadata/{key}"),
+}
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+def test_a_change_in_between_is_merged_or_reported(
+    bench: Bench, kv2: str, fault_proxy: Any, between: str
+) -> None:
     """With `checkAndSet.required` it is an error at once, else the secret is read again."""
     from eso_e2e.faults import Answer, Respond
 
@@ -299,14 +392,15 @@ def test_a_change_in_between_is_merged_or_reported(bench: Bench, kv2: str, fault
         for required in (False, True)
     }
     for required, store in stores.items():
-        key = f"push/raced-{required}".lower()
+        method, path = BETWEEN[between]
+        key = f"push/raced-{required}-{method}".lower()
         bench.harness.push(store, key, {"k": b"1"}, secret_key="k", property="ours")
 
         def interfere(_: Any, key: str = key) -> Answer | None:
             bench.vault("POST", f"/{kv2}/data/{key}", {"data": {"ours": "1", "theirs": "2"}})
             return None
 
-        proxy.inject(Respond(interfere), method="POST", path=f"{kv2}/data/{key}", times=1)
+        proxy.inject(Respond(interfere), method=method, path=path.format(kv2=kv2, key=key), times=1)
         if required:
             with bench.harness.fails() as failure:
                 bench.harness.push(store, key, {"k": b"3"}, secret_key="k", property="ours")
