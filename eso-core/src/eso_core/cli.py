@@ -7,9 +7,11 @@ standard error for everything else.
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import math
 import os
+import re
 import signal
 import sys
 import threading
@@ -58,6 +60,10 @@ def run(argv: Sequence[str] | None = None) -> int:
         return 0
     # The library's own words about broken connections: the table says the same, with a next step.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Names of files need not be text, and a terminal need not know every character.
+            stream.reconfigure(errors="backslashreplace")
     _configure_logging(verbose=arguments.verbose)
     signal.signal(signal.SIGTERM, _terminated)
     heard = threading.Event()
@@ -137,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     dev.add_argument(
         "--metrics-port",
-        type=int,
+        type=_port,
         metavar="PORT",
         help="with --watch: serve the core's metrics at http://127.0.0.1:PORT/metrics",
     )
@@ -205,6 +211,12 @@ def _common(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _port(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError("has to be a port from 1 to 65535")
+    return int(text)
+
+
 def _endpoint(text: str) -> tuple[str, str]:
     address, equals, target = text.partition("=")
     if not equals or ":" not in address or ":" not in target:
@@ -216,15 +228,21 @@ def _endpoint(text: str) -> tuple[str, str]:
 
 def _job(arguments: argparse.Namespace) -> Job:
     from eso_core.reconcile.routing import Settings
+    from eso_core.runtime.output import PARTS
     from eso_core.runtime.running import Job
 
     folder: Path = arguments.folder
     if not folder.is_dir():
         raise _UsageError(f"{folder} is not a folder: name one with manifests")
     output: Path = arguments.output or Path("build") / folder.resolve().name
-    if output.resolve().is_relative_to(folder.resolve()):
+    source, target = folder.resolve(), output.resolve()
+    if target.is_relative_to(source):
         raise _UsageError(
             f"the output {output} lies inside {folder}, where it would be read as manifests: name a folder outside with --output"
+        )
+    if any(source.is_relative_to(target / part) for part in PARTS):
+        raise _UsageError(
+            f"{folder} lies inside the output {output}, and would be written over: name another folder with --output"
         )
     return Job(
         folder=folder,
@@ -255,9 +273,17 @@ def _show(report: Report, *, as_json: bool) -> None:
     from eso_core.runtime import report as reports
 
     for note in report.notes:
-        _say(note)
-    sys.stdout.write((reports.as_json(report) if as_json else reports.table(report)) + "\n")
-    sys.stdout.flush()
+        _say(reports.one_line(note))
+    try:
+        sys.stdout.write((reports.as_json(report) if as_json else reports.table(report)) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read it has seen enough. Python would complain once more when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise _UsageError("standard output was closed before the result was written") from None
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise _UsageError(f"the result can't be written to standard output: {error.strerror}") from None
 
 
 def _guarded(work: Callable[[], Report]) -> Report:
@@ -287,6 +313,8 @@ def _dev(arguments: argparse.Namespace) -> int:
     from eso_core.runtime.running import Dev
 
     if not arguments.watch:
+        if arguments.metrics_port is not None:
+            raise _UsageError("--metrics-port goes with --watch: nothing could be scraped from a single pass")
         report = _guarded(Dev(job, verbose=arguments.verbose).once)
         _show(report, as_json=arguments.json)
         return 0 if report.ok else 1

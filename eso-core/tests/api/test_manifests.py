@@ -110,6 +110,55 @@ def test_conditions_are_checked_when_they_are_read() -> None:
         parse_store(content)
 
 
+@pytest.mark.parametrize(
+    ("requirement", "said"),
+    [
+        ({"key": "a", "operator": "NotIn"}, "operator NotIn needs values"),
+        ({"key": "a", "operator": "In", "values": []}, "operator In needs values"),
+        ({"key": "a", "operator": "Exists", "values": ["b"]}, "operator Exists takes no values"),
+    ],
+    ids=["NotIn", "In", "Exists"],
+)
+def test_a_label_requirement_that_kubernetes_refuses_is_refused(requirement: Any, said: str) -> None:
+    """`NotIn` nothing would open a cluster store to every namespace."""
+    selector = {"namespaceSelector": {"matchExpressions": [requirement]}}
+    with pytest.raises(InvalidSpecError, match=rf"matchExpressions\[0\]: values: {said}"):
+        parse_store(store(kind="ClusterSecretStore", spec__conditions=[selector]))
+
+
+SECRETS = [
+    ("type", 5, "type: has to be text"),
+    ("immutable", "no", "immutable: has to be true or false"),
+    ("metadata__finalizers", "a/b", "metadata.finalizers: has to be a list of texts"),
+    ("metadata__finalizers", [{}], "metadata.finalizers: has to be a list of texts"),
+    ("metadata__ownerReferences", {"a": 1}, "metadata.ownerReferences: has to be a list"),
+    ("metadata__ownerReferences", ["x"], "metadata.ownerReferences: each has to be a map"),
+    ("metadata__ownerReferences", [{"controller": True}], "apiVersion, kind, name, uid have to be texts"),
+    ("data", ["x"], "data: has to be a map"),
+    ("data", {"a": "%"}, "data.a: is not base64"),
+    ("stringData", {"a": 5}, "stringData.a: has to be text: put it in quotes"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "said"), SECRETS, ids=[f"{p}={v}" for p, v, _ in SECRETS])
+def test_a_wrong_secret_is_refused_by_name_and_field(path: str, value: Any, said: str) -> None:
+    """Also in parts that only a cluster would look at."""
+    content: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "s", "namespace": "n"},
+    }
+    place = content
+    *parents, last = path.split("__")
+    for parent in parents:
+        place = place[parent]
+    place[last] = value
+    with pytest.raises(InvalidSpecError) as raised:
+        parse_secret(content)
+    assert raised.value.message.startswith("Secret n/s: ")
+    assert said in raised.value.message
+
+
 REF = f"secretStoreRef: {{apiVersion: {V2}, name: main}}\n"
 ENTRY = "data: [{secretKey: a, remoteRef: {key: k}}]\n"
 EXTERNALS = [

@@ -121,6 +121,13 @@ ABSENT = [
     ),
     ("Go, store kinds", StatusCode.NOT_FOUND, "failed to get secret: Secret does not exist", (), True),
     ("Go, provider kinds", StatusCode.UNKNOWN, "failed to get secret: Secret does not exist", (), True),
+    (
+        "Go, long text",
+        StatusCode.UNKNOWN,
+        f"failed to get secret: {'k' * 2000}: Secret does not exist",
+        (),
+        True,
+    ),
     ("other text", StatusCode.UNKNOWN, 'failed to get client: secrets "token" not found', (), False),
     ("text not at the end", StatusCode.UNKNOWN, "Secret does not exist, or so it seems", (), False),
     (
@@ -193,6 +200,20 @@ def test_a_delay_in_the_error_itself_counts_too(peer: Any, connect: Any, via: An
     with pytest.raises(CallError) as raised:
         connect(peer).get_secret(via, REF)
     assert raised.value.retry_after == 7
+
+
+@pytest.mark.parametrize(("asked", "kept"), [(-5.0, 0.0), (200e9, 86400.0)], ids=["negative", "6000 years"])
+def test_a_delay_that_makes_no_sense_is_cut(
+    peer: Any, connect: Any, via: Any, failure: Any, retry_info: Any, asked: float, kept: float
+) -> None:
+    """A provider's defect must not stop a core for ever, nor its arithmetic with dates."""
+    detail = pb.Error(code="RATE_LIMITED", message="slow down", retryable=True)
+    peer.answers["GetSecret"] = failure(
+        StatusCode.RESOURCE_EXHAUSTED, "slow down", (detail, retry_info(asked))
+    )
+    with pytest.raises(CallError) as raised:
+        connect(peer).get_secret(via, REF)
+    assert raised.value.retry_after == kept
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,16 @@ def test_what_cannot_be_removed_at_once_is_kept_overdue(bench: Any) -> None:
     assert removable([state], [state.owner_key], bench.now) == (state,)
 
 
+def test_a_defect_does_not_lose_what_was_made(bench: Any) -> None:
+    """Whatever went wrong, somebody has to know what is left in the backend."""
+    bench.calls.made = [made(1)]
+    bench.calls.secrets = {"k": RuntimeError("canary")}
+    bench.calls.cleanup_error = CallError("away")
+    outcome = bench.sync(GENERATED + "data: [{secretKey: v, remoteRef: {key: k}}]")
+    assert outcome.message == "internal error (RuntimeError): please report it, with the manifest"
+    assert [(state.state, state.deadline) for state in outcome.states] == [(b'{"id": 1}', bench.now)]
+
+
 def test_the_value_before_stays_good_for_one_more_refresh(bench: Any) -> None:
     """Pods still use it. The one before that gets a deadline, two minutes from now."""
     bench.calls.made = [made(1), made(2), made(3)]

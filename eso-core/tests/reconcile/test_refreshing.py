@@ -149,6 +149,31 @@ def test_a_failure_is_due_until_it_is_over(bench: Any) -> None:
     assert bench.status.refresh_time == bench.now
 
 
+def test_a_failure_that_was_not_due_is_tried_again_too(bench: Any) -> None:
+    """A user asked, and the backend was away: what stands there is not what was asked for, whatever is due."""
+    bench.sync(SPEC)
+    bench.calls.secrets = {"k": CallError("away", code="UNAVAILABLE", retryable=True)}
+    assert bench.sync(SPEC, trigger=Trigger.READ).ready is False
+    assert bench.sync(SPEC).ready is False
+    bench.calls.secrets = {"k": b"newer"}
+    outcome = bench.sync(SPEC)
+    assert (outcome.ready, outcome.reason) == (True, "SecretSynced")
+    assert bench.data() == {"v": b"newer"}
+
+
+@pytest.mark.parametrize("policy", ["refreshPolicy: CreatedOnce", 'refreshInterval: "0"'])
+def test_what_is_synced_once_is_good_after_a_refresh_that_failed(bench: Any, policy: str) -> None:
+    """The Secret is still what its policy asks for: neither asked about again, nor reported as failed for ever."""
+    bench.sync(SPEC + policy)
+    bench.calls.secrets = {"k": CallError("away")}
+    assert bench.sync(SPEC + policy, trigger=Trigger.EVERYTHING).ready is False
+    bench.calls.asked.clear()
+    outcome = bench.sync(SPEC + policy)
+    assert (outcome.ready, outcome.reason) == (True, "SecretSynced")
+    assert (bench.status.ready, bench.status.reason) == (True, "SecretSynced")
+    assert bench.calls.asked == []
+
+
 def test_the_next_sync_is_told(bench: Any) -> None:
     """The runtime has to know when to come back."""
     assert bench.sync(SPEC + "refreshInterval: 10m").requeue_after == 600

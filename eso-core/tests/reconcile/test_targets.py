@@ -142,6 +142,27 @@ def test_two_external_secrets_do_not_fight_for_one_secret(bench: Any) -> None:
     assert outcome.retry is False
 
 
+@pytest.mark.parametrize("policy", ["Orphan", "Merge", "CreateOrMerge"])
+def test_a_secret_of_another_external_secret_is_left_alone(bench: Any, policy: str) -> None:
+    """Whatever the second would do to it, the first would undo, and its mark would be lost."""
+    bench.sync(SPEC + "target: {name: shared}")
+    before = bench.world.secrets["team-a", "shared"]
+    bench.status = type(bench.status)()
+    outcome = bench.sync(SPEC + f"target: {{name: shared, creationPolicy: {policy}}}", name="other")
+    assert (outcome.ready, outcome.retry) == (False, False)
+    assert "was made by another ExternalSecret: give one of the two another target.name" in outcome.message
+    assert bench.world.secrets["team-a", "shared"] == before
+
+
+@pytest.mark.parametrize("policy", ["Orphan", "Merge", "CreateOrMerge"])
+def test_an_external_secret_may_give_up_being_the_owner(bench: Any, policy: str) -> None:
+    """Its own mark is no obstacle, and is taken off, so that the Secret outlives it."""
+    bench.sync(SPEC)
+    assert bench.sync(SPEC + f"target: {{creationPolicy: {policy}}}").ready is True
+    assert MARK not in bench.world.secrets["team-a", "app"].meta.labels
+    assert bench.data() == {"v": b"new"}
+
+
 def test_a_controller_of_another_kind_stays_the_owner(bench: Any) -> None:
     """Owner needs to be the owner."""
     owned = EXISTING.replace(
@@ -260,6 +281,13 @@ def test_a_template_sets_type_and_metadata(bench: Any) -> None:
         (
             "templateFrom: [{literal: 'a: [1]'}]",
             "target.template.templateFrom[0].literal: the value of key 'a' is no text",
+        ),
+        (
+            "templateFrom: [{literal: 'a b: x'}]",
+            (
+                "target.template: key 'a b' has characters that a Secret's key can't have (letters, digits, `-`, `.`, `_`): correct it "
+                "in the template"
+            ),
         ),
         (
             "templateFrom: [{literal: '- x'}]",

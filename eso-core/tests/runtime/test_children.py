@@ -33,7 +33,7 @@ def test_a_child_answers_under_the_name_in_the_manifest(children: Children, worl
     calls.check_health(way(store, "team-a", Settings()))
     calls.close()
     assert children.start(needed([store], {FAKE: CONTRIB})) == []
-    assert children.running() is True
+    assert children.ended() is None
 
 
 def test_a_new_host_name_gets_a_new_certificate(children: Children, world: Any) -> None:
@@ -59,7 +59,7 @@ def test_a_provider_that_does_not_start_is_told_with_its_last_words(children: Ch
         CallError, match=r"provider-nope ended with status 1 .* No module named no_such_module"
     ):
         children.endpoint(store)
-    assert children.running() is True
+    assert children.ended() is None
 
 
 def test_a_provider_that_ended_is_noticed_and_started_again(children: Children, world: Any) -> None:
@@ -71,7 +71,7 @@ def test_a_provider_that_ended_is_noticed_and_started_again(children: Children, 
     (child,) = children._children.values()
     child.process.send_signal(signal.SIGKILL)
     child.process.wait()
-    assert children.running() is False
+    assert children.ended() is not None
     assert children.start(wanted) == ["provider-contrib"]
     children.wait()
     assert children.endpoint(store).target != f"127.0.0.1:{child.port}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -263,6 +264,21 @@ def test_a_change_is_taken_up(watching: Any, folder: Any) -> None:
     assert folder.secret(name="token").data == token
 
 
+@pytest.mark.parametrize("how", ["removed", "edited", "removed with the whole output"])
+def test_a_secret_that_was_touched_is_made_again_at_once(watching: Any, folder: Any, how: str) -> None:
+    """As in a cluster, where the core watches the Secrets that it made."""
+    path = folder.output / "secrets" / "team-a" / "app.yaml"
+    match how:
+        case "removed":
+            path.unlink()
+        case "edited":
+            path.write_text(path.read_text().replace(base64.b64encode(b"from-fake").decode(), "eA=="))
+        case _:
+            shutil.rmtree(folder.output)
+    assert json.loads(watching.stdout.readline())["ok"] is True
+    assert folder.secret().data == {"v": b"from-fake"}
+
+
 def test_what_is_due_is_synced_without_a_change(start: Any, folder: Any) -> None:
     """By refreshInterval: a generated value is then a new one."""
     folder.write("a.yaml", folder.generator, folder.generated.replace("1h", "1s"))
@@ -341,6 +357,18 @@ def test_a_provider_that_ends_is_started_again(watching: Any) -> None:
     assert len(after) == 2
     assert before[1] in after
     assert before[0] not in after
+
+
+def test_a_provider_that_ends_again_and_again_is_given_time(watching: Any) -> None:
+    """Its start is the most expensive thing that it does."""
+    for pause in (1, 2):
+        (victim, *_rest) = children_of(watching.pid)
+        os.kill(victim, signal.SIGKILL)
+        lines = iter(watching.stderr.readline, "")
+        assert next(line for line in lines if "ended" in line) == (
+            f"a provider ended: starting it again in {pause} s\n"
+        )
+        assert json.loads(watching.stdout.readline())["ok"] is True
 
 
 def test_no_value_is_ever_shown(core: Any, folder: Any, tmp_path: Path) -> None:

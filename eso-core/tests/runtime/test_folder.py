@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from eso_core.runtime.folder import load, signature
+from eso_core.runtime import folder as folder_module
+from eso_core.runtime.folder import Watch, load, load_at_rest, signature
 
 
 def test_manifests_of_every_form_are_found(folder: Any) -> None:
@@ -75,6 +76,62 @@ def test_a_v1_store_is_noted(folder: Any) -> None:
     loaded = load(folder.path)
     assert loaded.whole is True
     assert "SecretStore default/old is a v1 object" in loaded.notes[0]
+
+
+def test_what_can_not_be_looked_into_is_a_problem(folder: Any) -> None:
+    """Else the Secrets of what is behind it would be removed."""
+    folder.write("a.yaml", folder.store)
+    (folder.path / "b.yaml").symlink_to(folder.path / "gone.yaml")
+    loaded = load(folder.path)
+    assert loaded.whole is False
+    assert loaded.problems == [f"{folder.path / 'b.yaml'} is a link that leads nowhere: correct or remove it"]
+
+
+def test_a_folder_without_manifests_is_not_whole(folder: Any) -> None:
+    """Nothing may be removed on the word of nothing."""
+    folder.write("a.yaml", "# nothing\n")
+    folder.write(".hidden/b.yaml", folder.store)
+    loaded = load(folder.path)
+    assert (loaded.empty, loaded.whole, loaded.problems) == (True, False, [])
+
+
+def test_a_change_counts_when_the_folder_is_at_rest(folder: Any) -> None:
+    """An editor that removes a file before it writes it again must not cost anybody a Secret."""
+    path = folder.write("a.yaml", folder.store)
+    watch = Watch(folder.path, signature(folder.path))
+    assert watch.look() is False
+    path.unlink()
+    assert watch.look() is False
+    folder.write("a.yaml", folder.store, folder.external)
+    assert watch.look() is False
+    assert watch.look() is True
+
+
+def test_a_folder_that_never_rests_is_not_waited_for_endlessly(folder: Any) -> None:
+    """Somebody may write a log into it, as JSON."""
+    watch = Watch(folder.path, signature(folder.path))
+    looks = []
+    for number in range(30):
+        folder.write("log.json", "x" * number)
+        looks.append(watch.look())
+    assert looks.index(True) == 19
+
+
+def test_a_folder_that_changes_while_it_is_read_is_read_again(folder: Any, monkeypatch: Any) -> None:
+    """What was read would be half of the old and half of the new."""
+    folder.write("a.yaml", folder.store)
+    real = folder_module.read_manifests
+
+    def reading(path: Any) -> Any:
+        parsed = real(path)
+        if not (folder.path / "b.yaml").exists():
+            folder.write("b.yaml", folder.external)
+        return parsed
+
+    monkeypatch.setattr(folder_module, "read_manifests", reading)
+    loaded, seen = load_at_rest(folder.path)
+    assert [item.meta.name for item in loaded.external_secrets] == ["app"]
+    assert seen == signature(folder.path)
 
 
 def test_the_signature_changes_with_the_manifests(folder: Any) -> None:

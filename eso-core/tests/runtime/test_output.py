@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,24 @@ def test_what_is_written_is_what_is_read(output: Output) -> None:
     assert text.index("a: MQ==") < text.index("z: /w==")
 
 
+AMBIGUOUS = [
+    "12345e7", "1E5", "+1e5", "1.e5", "1e-3", "0o17", "08", "017", "0x1F", "1_000", "y", "N", "yes", "~", "null", "", "1:30", "=",
+    "2024-01-01", "2024-01-01T00:00:00Z", ".inf", "-", "<<", "\u0085", "a\nb", " a ", "#", "&a", "*a", "!a", "a: b",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", AMBIGUOUS, ids=map(repr, AMBIGUOUS))
+def test_text_stays_text(output: Output, text: str) -> None:
+    """A commit `12345e7` in a label is a number for Kubernetes, unless it stands in quotes; PyYAML does not know."""
+    secret = Secret(Meta("s", "n", labels={"a": text}, annotations={"b": text}), finalizers=(text,))
+    with output.opened():
+        path = output.write_secret(secret)
+        assert output.secret("n", "s") == secret
+    label = path.read_text().partition("a: ")[2].partition("\n")[0]
+    assert label == text or label[0] in "'\"", "plain, it would be a number, a boolean or nothing"
+    assert label not in {"12345e7", "1E5", "+1e5", "1.e5", "1e-3", "0o17", "08", "y", "N"}
+
+
 @pytest.mark.parametrize("moment", ["fsync", "replace"])
 def test_an_interruption_leaves_the_old_file(output: Output, monkeypatch: Any, moment: str) -> None:
     """Half a Secret is worse than an old one."""
@@ -83,6 +102,33 @@ def test_two_cores_do_not_share_a_folder(output: Output) -> None:
         pass
     with output.opened():
         pass
+
+
+def test_the_results_of_other_manifests_are_not_written_over(output: Output, tmp_path: Path) -> None:
+    """Two folders of one name have one default for the output; the second would remove the Secrets of the first."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    with output.opened(tmp_path / "one"):
+        path = output.write_secret(SECRET)
+    with (
+        pytest.raises(OutputError, match=rf"holds what was made of {tmp_path}/one, .* name another folder"),
+        output.opened(tmp_path / "two"),
+    ):
+        pass
+    with output.opened(tmp_path / "one"):
+        assert path.exists()
+    (tmp_path / "one").rename(tmp_path / "moved")
+    with output.opened(tmp_path / "moved"):
+        assert path.exists()
+
+
+def test_a_folder_that_was_removed_meanwhile_is_made_again(output: Output) -> None:
+    """By somebody who wanted to begin anew while a core was watching."""
+    with output.opened():
+        output.write_secret(SECRET)
+        shutil.rmtree(output.folder)
+        assert output.write_secret(SECRET).exists()
+        assert stat.S_IMODE(output.folder.stat().st_mode) == 0o700
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:

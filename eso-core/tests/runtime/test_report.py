@@ -29,6 +29,15 @@ def test_the_table_has_a_line_for_each_and_a_sum() -> None:
     ]
 
 
+def test_every_row_and_problem_is_one_line() -> None:
+    """Names come from manifests: a line break would forge a row, an escape sequence would reach the terminal."""
+    row = Row("b", "other", "SecretSyncedError", False, "spec.a\nb\x1b[31m: is not a field")
+    lines = table(Report([row], problems=["x\ry"], output=Path("out"))).splitlines()
+    assert len(lines) == 5
+    assert lines[1].endswith(r"spec.a\nb\x1b[31m: is not a field")
+    assert lines[2] == r"problem: x\ry"
+
+
 def test_an_empty_folder_is_told() -> None:
     """An empty table looks like a defect."""
     assert table(Report(output=Path("out"))).startswith("no ExternalSecrets\n")
@@ -45,6 +54,7 @@ def test_the_json_says_the_same() -> None:
     """For programs, with the stores beside."""
     stores = [StoreRow("SecretStore", "team-a", "main", Readiness(True, "Valid", capabilities="ReadOnly"))]
     content = json.loads(as_json(Report([GOOD, BAD], stores, notes=["n"], output=Path("out/secrets"))))
+    assert set(content) == {"ok", "output", "externalSecrets", "stores", "problems", "notes"}
     assert content["ok"] is False
     assert content["externalSecrets"][0] == {
         "namespace": "team-a",
@@ -57,5 +67,15 @@ def test_the_json_says_the_same() -> None:
         "events": [],
     }
     assert content["externalSecrets"][1]["secret"] is None
-    assert content["stores"][0]["capabilities"] == "ReadOnly"
+    assert content["stores"] == [
+        {
+            "kind": "SecretStore",
+            "namespace": "team-a",
+            "name": "main",
+            "ready": True,
+            "reason": "Valid",
+            "message": "",
+            "capabilities": "ReadOnly",
+        }
+    ]
     assert (content["problems"], content["notes"]) == ([], ["n"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -161,6 +163,50 @@ def test_nothing_is_removed_while_the_folder_is_not_understood(
     assert folder.secret(name="other") is not None
 
 
+def test_nothing_is_removed_when_no_manifest_is_left(passes: Any, folder: Any) -> None:
+    """A folder that was not mounted, or is being checked out, looks like this."""
+    passes.run()
+    (folder.path / "a.yaml").write_text("")
+    report = passes.run()
+    assert (report.ok, report.notes) == (
+        True,
+        [f"the folder has no manifests at all: what is in {folder.output} is kept"],
+    )
+    assert folder.secret() is not None
+    (folder.path / "a.yaml").unlink()
+    folder.path.rmdir()
+    report = passes.run()
+    assert report.problems == [f"{folder.path} can't be listed: No such file or directory"]
+    assert folder.secret() is not None
+
+
+def test_a_key_of_another_target_is_not_ours(passes: Any, folder: Any, calls: Any) -> None:
+    """Merged into one Secret, and then into another: what that one had of the same name stays."""
+    text = (
+        "{apiVersion: v1, kind: Secret, metadata: {name: NAME, namespace: team-a}, stringData: {v: theirs}}"
+    )
+    folder.write("secrets.yaml", text.replace("NAME", "one"), text.replace("NAME", "two"))
+    merge = folder.external + "  target: {creationPolicy: Merge, name: NAME}\n"
+    folder.write("a.yaml", folder.store, merge.replace("NAME", "one"))
+    passes.run()
+    assert folder.secret(name="one").data == {"v": b"value"}
+    folder.write("a.yaml", folder.store, merge.replace("NAME", "two").replace("secretKey: v", "secretKey: w"))
+    passes.run()
+    assert folder.secret(name="two").data == {"v": b"theirs", "w": b"value"}
+
+
+@pytest.mark.parametrize("status", ["{conditions: []}", "{conditions: [{}]}", "[]", "{conditions: {}}", "x"])
+def test_a_status_that_can_not_be_read_means_never_synced(passes: Any, folder: Any, status: str) -> None:
+    """Somebody edited it, or an older version wrote it."""
+    passes.run()
+    path = folder.output / "status" / "team-a" / "app.yaml"
+    path.write_text(
+        f"{{apiVersion: external-secrets.io/v1, kind: ExternalSecret, metadata: {{name: app, namespace: team-a}}, status: {status}}}"
+    )
+    assert passes.row().ready is True
+    assert "refreshTime" in path.read_text()
+
+
 def test_a_secret_of_the_folder_is_merged_into_and_never_written(passes: Any, folder: Any) -> None:
     """The input is the user's; the result is beside it, and follows it."""
     text = "{apiVersion: v1, kind: Secret, metadata: {name: app, namespace: team-a}, stringData: {theirs: '1', v: old}}"
@@ -263,10 +309,112 @@ def test_a_clean_up_that_fails_is_a_problem_until_it_works(generating: Any, fold
     calls.cleanup_error = CallError("away")
     report = generating.run()
     assert report.ok is False
-    assert "clean-up failed: away (it is tried again in the next pass)" in report.problems[0]
+    (path,) = (folder.output / "generatorstates" / "team-a").iterdir()
+    assert report.problems == [
+        (
+            f"GeneratorState team-a/{path.stem}: clean-up failed: away (it is tried again later; when nothing is left to remove in "
+            f"the backend, delete {path})"
+        )
+    ]
     calls.cleanup_error = None
     assert generating.run().ok is True
     assert states(folder) == []
+
+
+def test_a_deadline_is_when_the_next_pass_is_needed(generating: Any, calls: Any) -> None:
+    """Else the credential would live until something else is due; what fails is tried again after 2 s, 4 s ... 7 min."""
+    for _ in range(3):
+        generating.run()
+        generating.later(hours=1)
+    generating.now -= timedelta(hours=1)
+    assert generating.syncer.next_at() == generating.now + timedelta(minutes=2)
+    generating.later(minutes=2)
+    calls.cleanup_error = CallError("away")
+    pauses = []
+    for _ in range(9):
+        assert generating.run(patient=True).ok is False
+        pauses.append((generating.syncer.next_at() - generating.now).total_seconds())
+    assert pauses == [2, 4, 8, 16, 32, 64, 128, 256, 420]
+    calls.cleanup_error = None
+    assert generating.run(patient=True).ok is True
+    assert (generating.syncer.next_at() - generating.now).total_seconds() == 3600 - 120
+
+
+def test_a_state_that_can_not_be_read_is_told(generating: Any, folder: Any) -> None:
+    """Nobody else knows what is to be cleaned up; it must neither be forgotten nor stop the others."""
+    generating.run()
+    (path,) = (folder.output / "generatorstates" / "team-a").iterdir()
+    path.write_text("x: [")
+    report = generating.run()
+    assert [row.ready for row in report.rows] == [True]
+    assert report.ok is False
+    assert report.problems == [
+        (
+            f"{path} is no GeneratorState (it can't be read as a manifest): what the generator made can't be cleaned up. Restore "
+            "the file, or remove it when nothing is left of it in the backend"
+        )
+    ]
+    assert path.exists()
+
+
+def test_a_state_comes_back_as_it_was(generating: Any, folder: Any, calls: Any) -> None:
+    """A lease `12345e7` is no number, whatever YAML says."""
+    sent = b'{"lease": "12345e7", "more": ["0o17", "y", "1:30", 1e21, null, "\\u00e4\\u0085"]}'
+    calls.made = [Made({"token": b"v"}, sent)]
+    generating.run()
+    folder.write("a.yaml", folder.generator)
+    generating.run()
+    ((_method, _via, got),) = [asked for asked in calls.asked if asked[0] == "cleanup"]
+    assert json.loads(got) == json.loads(sent)
+
+
+def test_a_state_that_is_no_json_fails_the_sync_and_is_cleaned_up(
+    generating: Any, folder: Any, calls: Any
+) -> None:
+    """It could not be kept, so the value must not come into use."""
+    calls.made = [Made({"token": b"v"}, b"\xff canary")]
+    row = generating.row("token")
+    assert (row.ready, row.message) == (
+        False,
+        (
+            "spec.dataFrom[0]: sourceRef.generatorRef: the state that the generator returned is no JSON document, so what it made "
+            "could not be cleaned up later: report it to whoever maintains the provider"
+        ),
+    )
+    assert [subject for method, _via, subject in calls.asked if method == "cleanup"] == [b"\xff canary"]
+    calls.cleanup_error = CallError("away")
+    calls.made = [Made({"token": b"v"}, b"\xff canary")]
+    assert generating.row("token").ready is False
+    assert folder.secret(name="token") is None
+
+
+def test_a_value_in_use_is_not_undone(generating: Any, folder: Any, calls: Any) -> None:
+    """The Secret is written and only the status is not: removing what it holds would break who uses it."""
+    (folder.output / "status" / "team-a" / "token.yaml").mkdir(parents=True)
+    row = generating.row("token")
+    assert row.ready is False
+    assert "can't be written" in row.message
+    assert folder.secret(name="token").data == {"token": b"1"}
+    assert "cleanup" not in calls.methods()
+    assert states(folder) == [b'{"id": 1}']
+
+
+def test_what_can_not_be_undone_is_kept_overdue(
+    generating: Any, folder: Any, calls: Any, monkeypatch: Any
+) -> None:
+    """The backend is away just when the Secret can't be written."""
+    monkeypatch.setattr(Output, "write_secret", Mock(side_effect=OSError(28, "No space left on device", "x")))
+    calls.cleanup_error = CallError("away")
+    assert "clean-up failed: away" in generating.row("token").message
+    (state,) = Output(folder.output).states()
+    assert state.deadline == generating.now
+
+
+def test_a_generator_of_a_long_name_keeps_its_state(generating: Any, folder: Any) -> None:
+    """A name may have 253 characters, and a file's name only 255."""
+    folder.write("a.yaml", folder.generator.replace("name: strong", "name: " + "s" * 253), folder.generated)
+    assert generating.row("token").ready is True
+    assert states(folder) == [b'{"id": 1}']
 
 
 def test_the_state_is_stored_before_the_secret(generating: Any, folder: Any, monkeypatch: Any) -> None:

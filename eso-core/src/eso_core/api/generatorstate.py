@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from provider_common.errors import InvalidSpecError
+from provider_common.values import decode_json
 
 from eso_core.api.meta import GENERATOR_STATE_API_VERSION, parse_meta
 from eso_core.api.stores import STORE_KINDS, Store, parse_store
@@ -29,8 +30,13 @@ class GeneratorState:
     deadline: datetime | None = None
 
     def manifest(self) -> dict[str, Any]:
-        """The state as a manifest. It may tell about what was made, so it is kept like a Secret."""
-        spec: dict[str, Any] = {"resource": store_manifest(self.store), "state": json.loads(self.state)}
+        """The state as a manifest. It may tell about what was made, so it is kept like a Secret. Raises PermanentError for a
+        state that is no JSON.
+        """
+        spec: dict[str, Any] = {
+            "resource": store_manifest(self.store),
+            "state": decode_json(self.state, what="the state"),
+        }
         if self.deadline is not None:
             spec["garbageCollectionDeadline"] = instant(self.deadline)
         return {
@@ -55,6 +61,8 @@ def parse_generator_state(manifest: Mapping[str, Any]) -> GeneratorState:
         raise InvalidSpecError(f"{where}: spec.resource: is required")
     if (resource.get("apiVersion"), resource.get("kind")) not in STORE_KINDS:
         raise InvalidSpecError(f"{where}: spec.resource: has to be a Generator or ClusterGenerator")
+    if "state" not in spec:
+        raise InvalidSpecError(f"{where}: spec.state: is required")
     created = manifest["metadata"].get("creationTimestamp")
     deadline = spec.get("garbageCollectionDeadline")
     return GeneratorState(
@@ -85,6 +93,7 @@ def instant(moment: datetime) -> str:
 def parse_instant(text: object, where: str) -> datetime:
     """The moment in `text`. Raises InvalidSpecError."""
     try:
-        return datetime.fromisoformat(str(text))
+        moment = datetime.fromisoformat(str(text))
     except ValueError:
         raise InvalidSpecError(f"{where}: a time is not of the form 2006-01-02T15:04:05Z") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -74,17 +74,36 @@ def parse_secret(manifest: Mapping[str, Any]) -> Secret:
         manifest.get("stringData"), f"{where}: stringData"
     )
     raw = manifest["metadata"]
-    owner = next((ref for ref in raw.get("ownerReferences") or () if ref.get("controller")), None)
+    kind, finalizers, immutable = manifest.get("type"), raw.get("finalizers"), manifest.get("immutable")
+    if not isinstance(kind, str | None):
+        raise InvalidSpecError(f"{where}: type: has to be text")
+    if not isinstance(immutable, bool | None):
+        raise InvalidSpecError(f"{where}: immutable: has to be true or false")
+    if not isinstance(finalizers, list | None) or not all(isinstance(item, str) for item in finalizers or ()):
+        raise InvalidSpecError(f"{where}: metadata.finalizers: has to be a list of texts")
     return Secret(
         meta,
         data,
-        type=manifest.get("type") or "Opaque",
-        finalizers=tuple(raw.get("finalizers") or ()),
-        owner=OwnerReference(owner["apiVersion"], owner["kind"], owner["name"], owner.get("uid", ""))
-        if owner
-        else None,
-        immutable=bool(manifest.get("immutable")),
+        type=kind or "Opaque",
+        finalizers=tuple(finalizers or ()),
+        owner=_controller(raw.get("ownerReferences"), f"{where}: metadata.ownerReferences"),
+        immutable=bool(immutable),
     )
+
+
+def _controller(references: Any, where: str) -> OwnerReference | None:
+    if not isinstance(references, list | None):
+        raise InvalidSpecError(f"{where}: has to be a list")
+    for reference in references or ():
+        fields = ("apiVersion", "kind", "name", "uid")
+        if not isinstance(reference, Mapping):
+            raise InvalidSpecError(f"{where}: each has to be a map with {', '.join(fields)}")
+        found = [reference.get(name, "") for name in fields]
+        if not all(isinstance(text, str) for text in found) or not found[1] or not found[2]:
+            raise InvalidSpecError(f"{where}: {', '.join(fields)} have to be texts")
+        if reference.get("controller"):
+            return OwnerReference(*found)
+    return None
 
 
 def parse_config_map(manifest: Mapping[str, Any]) -> tuple[Meta, Mapping[str, bytes]]:

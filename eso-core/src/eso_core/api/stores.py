@@ -7,13 +7,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from provider_common import spec as sdk
 from provider_common.errors import InvalidSpecError, ProviderError
 from provider_common.spec import Block, NamespaceName, ObjectName, Spec
 from provider_common.values import compile_name
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from eso_core.api.duration import GoDuration
 from eso_core.api.meta import GENERATOR_API_VERSION, STORE_API_VERSION, Meta, parse_meta
@@ -100,6 +100,14 @@ class LabelSelectorRequirement(Block):
     key: str
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
     values: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _values_where_they_count(self) -> Self:
+        # Without values, NotIn would select everything: a condition that allows all namespaces by mistake.
+        if (self.operator in {"In", "NotIn"}) is not bool(self.values):
+            needs = "needs values" if not self.values else "takes no values"
+            raise ValueError(f"values: operator {self.operator} {needs}")
+        return self
 
 
 class LabelSelector(Block):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from provider_proto.provider.v1 import secretstore_pb2 as pb
@@ -22,6 +23,8 @@ _ABSENT_ENDING = "Secret does not exist"
 """How Go providers of the one family end the text for an absent secret, under UNKNOWN."""
 _READS = frozenset({"GetSecret", "GetSecretMap"})
 _TLS_WORDS = ("handshake", "certificate", "verification check", "peer name")
+_LONGEST_DELAY = 86_400.0
+"""Seconds. A provider that asks for more has a defect, and nobody could wait for that."""
 _RETRYABLE = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "ABORTED"})
 
 
@@ -29,16 +32,18 @@ def translated(error: grpc.RpcError, method: str, address: str) -> CallError:
     """What `error`, the answer to a call of `method`, means."""
     code: grpc.StatusCode = error.code()
     text = shown(error.details() or "")
+    absent = (error.details() or "").endswith(_ABSENT_ENDING)
     detail, delay = _details(error.trailing_metadata() or ())
-    if method in _READS and _is_absent(code, text, detail):
+    if method in _READS and _is_absent(code, detail, says_so=absent):
         return AbsentError(text or _ABSENT_ENDING, code="NO_SECRET")
     if detail is not None:
-        wait = delay if delay is not None else _seconds(detail)
+        if delay is None and detail.HasField("retry_delay"):
+            delay = _seconds(detail.retry_delay)
         return CallError(
             shown(detail.message) or text,
             code=detail.code or code.name,
             retryable=detail.retryable,
-            retry_after=wait,
+            retry_after=delay,
         )
     return CallError(
         _told(code, text, method, address),
@@ -48,10 +53,10 @@ def translated(error: grpc.RpcError, method: str, address: str) -> CallError:
     )
 
 
-def _is_absent(code: grpc.StatusCode, text: str, detail: pb.Error | None) -> bool:
+def _is_absent(code: grpc.StatusCode, detail: pb.Error | None, *, says_so: bool) -> bool:
     if code is grpc.StatusCode.NOT_FOUND:
         return detail is None or detail.code == "NO_SECRET"
-    return code is grpc.StatusCode.UNKNOWN and detail is None and text.endswith(_ABSENT_ENDING)
+    return code is grpc.StatusCode.UNKNOWN and detail is None and says_so
 
 
 def _told(code: grpc.StatusCode, text: str, method: str, address: str) -> str:
@@ -87,14 +92,14 @@ def _details(metadata: Sequence[Any]) -> tuple[pb.Error | None, float | None]:
             if detail.Unpack(error):
                 found = error
             elif detail.Unpack(retry):
-                delay = retry.retry_delay.ToTimedelta().total_seconds()
-    except (DecodeError, ValueError, OverflowError):
+                delay = _seconds(retry.retry_delay)
+    except DecodeError:
         return None, None
     return found, delay
 
 
-def _seconds(error: pb.Error) -> float | None:
-    return error.retry_delay.ToTimedelta().total_seconds() if error.HasField("retry_delay") else None
+def _seconds(delay: Duration) -> float:
+    return min(max(delay.seconds + delay.nanos / 1e9, 0.0), _LONGEST_DELAY)
 
 
 def shown(text: str) -> str:

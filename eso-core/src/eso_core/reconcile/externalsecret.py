@@ -88,7 +88,7 @@ class Reconciler:
         trigger: Trigger = Trigger.SCHEDULE,
         inputs: str = "",
     ) -> Outcome:
-        """Decide and call. Never raises for what a user or a provider can cause.
+        """Decide and call. Raises nothing that a user, a provider or a defect can cause.
 
         `inputs` is a hash over the objects the ExternalSecret depends on, where the runtime has one: a change of it makes a
         periodic sync due at once.
@@ -102,6 +102,11 @@ class Reconciler:
         except (SyncError, InvalidSpecError) as error:
             left = roll_back(external_secret, gathered.states, self.calls, now)
             return self._failed(error, status, left)
+        except Exception as error:  # noqa: BLE001 - a defect must not cost anybody what a generator made
+            # Neither text nor traceback: both may hold what was being handled.
+            text = f"internal error ({type(error).__name__}): please report it, with the manifest"
+            left = roll_back(external_secret, gathered.states, self.calls, now)
+            return self._failed(SyncError(text), status, left)
         except BaseException:
             roll_back(external_secret, gathered.states, self.calls, now)
             raise
@@ -165,7 +170,10 @@ class Reconciler:
         after = next_sync(external_secret, refreshed, now)
         keys = len(existing.data) if existing is not None else 0
         message = "up to date" if after is None else f"up to date, next sync in {_spoken(after)}"
-        return Outcome(status.reason or "SecretSynced", True, message, status, keys=keys, requeue_after=after)
+        if not status.ready:
+            # What failed was more than the policy asks for: the Secret is still as the last sync left it.
+            status = replace(status, reason="SecretSynced", ready=True, message="secret synced")
+        return Outcome(status.reason, True, message, status, keys=keys, requeue_after=after)
 
     def _applied(
         self, external_secret: ExternalSecret, status: SyncStatus, existing: Secret | None, gathered: Gathered
@@ -180,7 +188,8 @@ class Reconciler:
         if target.creation_policy == "None":
             message = "fetched; creationPolicy None writes no Secret"
             return Outcome("SecretSynced", True, message, status, keys=len(gathered.data))
-        written = build(external_secret, gathered.data, existing, status.managed, self.world)
+        name = external_secret.target_name
+        written = build(external_secret, gathered.data, existing, status.managed_in(name), self.world)
         changed = existing != written.secret
         reason = "Created" if existing is None else "Updated"
         events = (Event("Normal", reason, f"secret {reason.lower()}"),) if changed else ()
@@ -188,7 +197,7 @@ class Reconciler:
             "SecretSynced",
             True,
             "secret synced" if changed else "secret synced, nothing changed",
-            replace(status, managed=written.managed),
+            replace(status, target=name, managed=written.managed),
             secret=written.secret if changed else None,
             keys=len(written.secret.data),
             events=events,
@@ -252,7 +261,8 @@ def _wanted(
         entry.source_ref is not None and entry.source_ref.generator_ref is not None
         for entry in spec.data_from
     )
-    return (trigger is Trigger.READ and not generates) or inputs != status.inputs
+    failed = bool(status.reason) and not status.ready
+    return failed or (trigger is Trigger.READ and not generates) or inputs != status.inputs
 
 
 def _spoken(seconds: float) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from provider_common.errors import InvalidSpecError
+from provider_common.errors import InvalidSpecError, ProviderError
+from provider_common.values import decode_json
 
 from eso_core.api.externalsecret import Data, DataFrom, ExternalSecret, Find, RemoteRef, StoreRef
 from eso_core.api.stores import Store
@@ -36,6 +37,15 @@ class Gathered:
     states: list[MadeState] = field(default_factory=list, repr=False)
     missing: list[str] = field(default_factory=list)
     """A text for each entry that the backend does not have."""
+
+
+def is_document(state: bytes) -> bool:
+    """Whether a generator's state is what the contract asks for, and can be kept."""
+    try:
+        decode_json(state, what="the state")
+    except ProviderError:
+        return False
+    return True
 
 
 def stores_of(external_secret: ExternalSecret, world: World) -> list[Store]:
@@ -137,6 +147,12 @@ class Gatherer:
             made: Made = self._calls.generate(via)
             if made.state:
                 into.states.append(MadeState(str(index), via, made.state))
+                if not is_document(made.state):
+                    raise SyncError(
+                        "sourceRef.generatorRef: the state that the generator returned is no JSON document, so what it made could "
+                        "not be cleaned up later: report it to whoever maintains the provider",
+                        retry=False,
+                    )
             return checked_keys(rewrite(entry.rewrite, made.data))
         via = self._via(source.store_ref if source else None, "sourceRef.storeRef")
         options: RemoteRef | Find

@@ -14,7 +14,7 @@ from eso_core.api.generatorstate import GeneratorState
 from eso_core.reconcile.calls import CallError, Calls
 from eso_core.reconcile.due import digest
 from eso_core.reconcile.errors import SyncError
-from eso_core.reconcile.gather import MadeState
+from eso_core.reconcile.gather import MadeState, is_document
 from eso_core.reconcile.routing import Settings, way
 
 GRACE = timedelta(minutes=2)
@@ -53,7 +53,7 @@ def to_store(
         key = owner_key(external_secret, item.key)
         # No clock tick is fine enough to tell two states apart; their content is.
         suffix = digest(f"{key}{now.isoformat()}".encode() + item.state)[:8]
-        stem = re.sub(r"[^a-z0-9-]", "-", f"gen-{reference.kind.lower()}-{reference.name}")[:240]
+        stem = re.sub(r"[^a-z0-9-]", "-", f"gen-{reference.kind.lower()}-{reference.name}")[:200]
         states.append(
             GeneratorState(
                 name=f"{stem}-{suffix}",
@@ -108,5 +108,6 @@ def roll_back(
         try:
             calls.cleanup(item.via, item.state)
         except CallError:
-            left.append(item)
+            if is_document(item.state):
+                left.append(item)
     return tuple(replace(state, deadline=now) for state in to_store(external_secret, left, now))

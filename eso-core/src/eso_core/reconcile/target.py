@@ -110,16 +110,15 @@ def _refuse_foreign(external_secret: ExternalSecret, existing: Secret | None) ->
     meta = external_secret.meta
     where = f"Secret {existing.meta.namespace}/{existing.meta.name}"
     owner = existing.owner
-    owns = external_secret.spec.target.creation_policy == "Owner"
     if owner is not None and (owner.kind, owner.name) != ("ExternalSecret", meta.name):
-        if owner.kind == "ExternalSecret" or owns:
+        if owner.kind == "ExternalSecret" or external_secret.spec.target.creation_policy == "Owner":
             raise SyncError(
                 f"{where} is owned by {owner.kind} {owner.name!r}: give one of the two another target.name",
                 retry=False,
             )
         return
     mark = existing.meta.labels.get(CREATED_BY_LABEL)
-    if owns and mark and mark != owner_hash(meta.namespace, meta.name):
+    if mark and mark != owner_hash(meta.namespace, meta.name):
         raise SyncError(
             f"{where} was made by another ExternalSecret: give one of the two another target.name",
             retry=False,
@@ -167,7 +166,10 @@ class _Renderer:
                     into[key] = _readable(self._value(text, f"target.template.metadata.{kind}[{key!r}]"))
             result.finalizers = template.metadata.finalizers
         result.type = template.type
-        result.data = checked_keys(result.data)
+        try:
+            result.data = checked_keys(result.data, instead="correct it in the template")
+        except SyncError as error:
+            raise error.at("target.template") from None
         return result
 
     def _value(self, text: str, place: str) -> bytes:

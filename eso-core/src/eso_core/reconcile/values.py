@@ -14,6 +14,7 @@ from provider_common.values import convert_keys
 from eso_core.reconcile.errors import SyncError
 
 _KEY = re.compile(r"[-._a-zA-Z0-9]+")
+_BY_REWRITE = "rename it with rewrite, or remove rewrite so that conversionStrategy applies"
 LONGEST_KEY = 253
 """Bytes that a key of a Secret may have."""
 
@@ -83,14 +84,13 @@ def convert(strategy: str, data: Mapping[str, bytes]) -> dict[str, bytes]:
         raise SyncError(error.message) from None
 
 
-def checked_keys(data: Mapping[str, bytes]) -> dict[str, bytes]:
-    """`data` without empty keys. Raises SyncError for a key that a Secret can't have."""
+def checked_keys(data: Mapping[str, bytes], *, instead: str = _BY_REWRITE) -> dict[str, bytes]:
+    """`data` without empty keys. Raises SyncError for a key that a Secret can't have; `instead` is the next step."""
     for key in sorted(data):
         if len(key.encode(errors="surrogatepass")) > LONGEST_KEY:
-            raise SyncError(f"key {key[:40]!r}... has more than {LONGEST_KEY} bytes: shorten it with rewrite")
+            raise SyncError(f"key {key[:40]!r}... has more than {LONGEST_KEY} bytes: {instead}")
         if key and not _KEY.fullmatch(key):
             raise SyncError(
-                f"key {key!r} has characters that a Secret's key can't have (letters, digits, `-`, `.`, `_`): "
-                "rename it with rewrite, or remove rewrite so that conversionStrategy applies"
+                f"key {key!r} has characters that a Secret's key can't have (letters, digits, `-`, `.`, `_`): {instead}"
             )
     return {key: value for key, value in data.items() if key}

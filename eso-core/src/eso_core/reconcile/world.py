@@ -43,9 +43,15 @@ class SyncStatus:
     reason: str = ""
     ready: bool = False
     message: str = ""
+    target: str = ""
+    """Name of the Secret that `managed` is about."""
     managed: Managed = field(default_factory=Managed)
     inputs: str = ""
     """Hash over the objects that the last sync depended on; empty when the runtime keeps none."""
+
+    def managed_in(self, target: str) -> Managed:
+        """Which parts of the Secret `target` are ours: none when the last sync was about another one."""
+        return self.managed if self.target == target else Managed()
 
 
 class World(Protocol):

@@ -143,10 +143,17 @@ class Children:
                 return
             time.sleep(_LOOK)
 
-    def running(self) -> bool:
-        """False when a child has ended by itself."""
+    def ended(self) -> float | None:
+        """How many seconds the child lived that has ended by itself; None when there is none."""
         with self._lock:
-            return all(child.problem or child.process.poll() is None for child in self._children.values())
+            return min(
+                (
+                    time.monotonic() - child.started
+                    for child in self._children.values()
+                    if not child.problem and child.process.poll() is not None
+                ),
+                default=None,
+            )
 
     def endpoint(self, store: Store) -> Endpoint:
         """Where the store's provider listens. Raises CallError when it is not installed, or did not start."""

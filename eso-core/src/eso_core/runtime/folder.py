@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,8 @@ ObjectKey = tuple[str, str, str]
 _CLUSTER_KINDS = frozenset({"ClusterSecretStore", "ClusterGenerator", "Namespace"})
 _OUR_GROUPS = ("secretstore.external-secrets.io", "generator.external-secrets.io")
 _NOT_YET = frozenset({"PushSecret", "ClusterExternalSecret", "ClusterPushSecret"})
+_RESTLESS = 20
+"""Looks after which a folder that never rests is taken as it is."""
 Signature = tuple[tuple[str, int, int, int], ...]
 
 
@@ -51,17 +54,23 @@ class Loaded:
     problems: list[str] = field(default_factory=list)
     """What keeps the folder as a whole from being understood, by file and line."""
     notes: list[str] = field(default_factory=list)
+    empty: bool = True
+    """Whether there is not a single manifest."""
 
     @property
     def whole(self) -> bool:
-        """True when nothing is wrong: only then may something be removed because it is not in the folder."""
-        return not self.problems and not self.broken
+        """True when nothing is wrong: only then may something be removed because it is not in the folder.
+
+        A folder without any manifest is rather one that was not mounted, or is being checked out, than one that says that
+        everything is to go.
+        """
+        return not self.problems and not self.broken and not self.empty
 
 
 def signature(folder: Path) -> Signature:
     """What changes when a manifest is added, changed or removed."""
     found = []
-    for path in _files(folder):
+    for path in _files(folder)[0]:
         try:
             stat = path.stat()
         except OSError:
@@ -70,22 +79,66 @@ def signature(folder: Path) -> Signature:
     return tuple(found)
 
 
-def _files(folder: Path) -> list[Path]:
-    """Every file with manifests, hidden ones left out, in a fixed order (as providers read the same folder)."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+def _files(folder: Path) -> tuple[list[Path], list[str]]:
+    """Every file with manifests, hidden ones left out, in a fixed order (as providers read the same folder), and what can't be
+    looked into.
+    """
+    found: list[Path] = []
+    problems: list[str] = []
+
+    def unlisted(error: OSError) -> None:
+        problems.append(f"{error.filename} can't be listed: {error.strerror}")
+
+    for where, folders, names in os.walk(folder, onerror=unlisted):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(where, name)
+            if name.startswith(".") or path.suffix not in SUFFIXES:
+                continue
+            if path.is_file():
+                found.append(path)
+            elif path.is_symlink():
+                problems.append(f"{path} is a link that leads nowhere: correct or remove it")
+    return sorted(found), problems
+
+
+class Watch:
+    """Tells when a folder has changed and has come to rest: many a program removes a file before it writes it again, and what
+    is missing for a moment must not cost anybody a Secret.
+    """
+
+    def __init__(self, folder: Path, seen: Signature) -> None:
+        self._folder = folder
+        self._seen = self._last = seen
+        self._looks = 0
+
+    def look(self) -> bool:
+        """True when the folder is not as it was seen, and has not changed since the last look (or keeps changing)."""
+        now = signature(self._folder)
+        if now == self._seen:
+            self._last, self._looks = now, 0
+            return False
+        self._looks += 1
+        rests, self._last = now == self._last, now
+        return rests or self._looks >= _RESTLESS
+
+
+def load_at_rest(folder: Path) -> tuple[Loaded, Signature]:
+    """Everything in `folder`, and its signature: the one before reading, when it is also the one after."""
+    for _ in range(_RESTLESS):
+        seen = signature(folder)
+        loaded = load(folder)
+        if signature(folder) == seen:
+            break
+    return loaded, seen
 
 
 def load(folder: Path) -> Loaded:
     """Everything in `folder`. Problems are collected, not raised."""
-    loaded = Loaded()
+    files, problems = _files(folder)
+    loaded = Loaded(problems=problems)
     seen: dict[tuple[str, str, str, str], str] = {}
-    for path in _files(folder):
+    for path in files:
         name = str(path.relative_to(folder))
         try:
             parsed = read_manifests(path)
@@ -97,6 +150,7 @@ def load(folder: Path) -> Loaded:
             continue
         loaded.problems += [f"{name} {text}" for text in parsed.problems]
         for manifest in parsed.manifests:
+            loaded.empty = False
             namespace = "" if manifest.kind in _CLUSTER_KINDS else manifest.namespace
             key = (manifest.api_version, manifest.kind, namespace, manifest.name)
             place = f"{name} line {manifest.line}"

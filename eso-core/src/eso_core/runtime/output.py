@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -24,8 +25,21 @@ from eso_core.api.meta import EXTERNAL_SECRET_API_VERSION
 from eso_core.api.secrets import Secret, parse_secret
 from eso_core.reconcile.world import Managed, SyncStatus
 
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_BaseDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _TEMPORARY = ".tmp"
+_SOURCE = ".source"
+PARTS = ("secrets", "status", "generatorstates")
+"""The folders that are written to."""
+
+
+class _Dumper(_BaseDumper):  # type: ignore[misc]  # the base is chosen at run time
+    """Puts in quotes what PyYAML takes for text and Kubernetes for a number or a boolean: `12345e7`, `0o17`, `08`, `y`."""
+
+
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[.0-9][-+._0-9eEoO]*$"), list("-+.0123456789")
+)
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"[yYnN]$"), list("yYnN"))
 
 
 class OutputError(Exception):
@@ -37,13 +51,13 @@ class Output:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.secrets = folder / "secrets"
-        self._statuses = folder / "status"
-        self._states = folder / "generatorstates"
+        self.secrets, self._statuses, self._states = (folder / part for part in PARTS)
 
     @contextmanager
-    def opened(self) -> Iterator[None]:
-        """Use the folder alone: a second core on the same folder would undo what the first does. Raises OutputError."""
+    def opened(self, source: Path | None = None) -> Iterator[None]:
+        """Use the folder alone, for the manifests in `source`: a second core on the same folder, or other manifests, would
+        undo what was done before. Raises OutputError.
+        """
         try:
             if not self.folder.exists():
                 self.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -60,10 +74,31 @@ class Output:
                 raise OutputError(
                     f"another eso-core is writing to {self.folder}: stop it, or name another folder with --output"
                 ) from None
+            if source is not None:
+                self._claim(source.resolve())
             self._sweep()
             yield
         finally:
             os.close(descriptor)
+
+    def _claim(self, source: Path) -> None:
+        """Note whose results these are. A folder that was moved or removed gives them up."""
+        note = self.folder / _SOURCE
+        try:
+            before = Path(note.read_text(errors="surrogateescape").strip() or source)
+        except OSError:
+            before = source
+        if before != source and before.is_dir():
+            raise OutputError(
+                f"{self.folder} holds what was made of {before}, and would lose it to {source}: name another folder with "
+                f"--output, or remove {note} if that is meant"
+            )
+        try:
+            _replace(note, os.fsencode(source))
+        except OSError as error:
+            raise OutputError(
+                f"{self.folder} can't be written to: {error.strerror}: name another with --output"
+            ) from None
 
     def _sweep(self) -> None:
         """Remove what an interrupted run left half written."""
@@ -75,8 +110,12 @@ class Output:
 
     def secret(self, namespace: str, name: str) -> Secret | None:
         """The Secret as it was written. Raises InvalidSpecError when somebody broke the file."""
-        content = self._read(self.secrets / namespace / f"{name}.yaml")
-        return None if content is None else parse_secret(content)
+        path = self.secrets / namespace / f"{name}.yaml"
+        try:
+            content = self._read(path)
+            return None if content is None else parse_secret(content)
+        except InvalidSpecError as error:
+            raise InvalidSpecError(f"{path}: {error.message}: remove it, it will be made again") from None
 
     def write_secret(self, secret: Secret) -> Path:
         """Write the Secret. Raises OSError."""
@@ -101,7 +140,7 @@ class Output:
         try:
             content = self._read(self._statuses / namespace / f"{name}.yaml")
             return SyncStatus() if content is None else _status_of(content)
-        except (InvalidSpecError, KeyError, TypeError, AttributeError):
+        except (InvalidSpecError, LookupError, TypeError, AttributeError):
             return SyncStatus()
 
     def write_status(self, external_secret: ExternalSecret, status: SyncStatus, now: datetime) -> None:
@@ -121,14 +160,31 @@ class Output:
     # States of generators
 
     def states(self) -> list[GeneratorState]:
-        """Every state that is kept."""
-        states = []
-        for content in self._all(self._states):
+        """Every state that is kept and can be read."""
+        return [state for state in self._each_state() if isinstance(state, GeneratorState)]
+
+    def lost_states(self) -> list[str]:
+        """A text for each file that ought to hold a state, and does not."""
+        return [text for text in self._each_state() if isinstance(text, str)]
+
+    def _each_state(self) -> Iterator[GeneratorState | str]:
+        for path in sorted(self._states.glob("*/*.yaml")):
             try:
-                states.append(parse_generator_state(content))
-            except (InvalidSpecError, KeyError):
-                continue
-        return states
+                content = self._read(path)
+                if content is not None:
+                    yield parse_generator_state(content)
+                    continue
+                reason = "it holds no manifest"
+            except InvalidSpecError as error:
+                reason = error.message
+            yield (
+                f"{path} is no GeneratorState ({reason}): what the generator made can't be cleaned up. Restore the file, or "
+                "remove it when nothing is left of it in the backend"
+            )
+
+    def state_path(self, state: GeneratorState) -> Path:
+        """The file of the state."""
+        return self._states / state.namespace / f"{state.name}.yaml"
 
     def write_state(self, state: GeneratorState) -> None:
         """Keep the state. Raises OSError."""
@@ -136,7 +192,7 @@ class Output:
 
     def delete_state(self, state: GeneratorState) -> None:
         """Forget the state: what it stood for is gone."""
-        (self._states / state.namespace / f"{state.name}.yaml").unlink(missing_ok=True)
+        self.state_path(state).unlink(missing_ok=True)
 
     # Files
 
@@ -158,13 +214,11 @@ class Output:
         except FileNotFoundError:
             return None
         except (OSError, ManifestError):
-            raise InvalidSpecError(
-                f"{path} can't be read as a manifest: remove it, it will be made again"
-            ) from None
+            raise InvalidSpecError("it can't be read as a manifest") from None
         return manifests[0].content if manifests else None
 
     def _write(self, folder: Path, namespace: str, name: str, manifest: dict[str, Any]) -> Path:
-        for directory in (folder, folder / namespace):
+        for directory in (self.folder, folder, folder / namespace):
             directory.mkdir(mode=0o700, exist_ok=True)
         path = folder / namespace / f"{name}.yaml"
         text = yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000)
@@ -200,6 +254,7 @@ def _status_manifest(external_secret: ExternalSecret, status: SyncStatus, transi
         content["syncedResourceVersion"] = status.synced_version
         content["binding"] = {"name": external_secret.target_name}
     content["managed"] = {
+        "target": status.target,
         "data": sorted(status.managed.data),
         "labels": sorted(status.managed.labels),
         "annotations": sorted(status.managed.annotations),
@@ -236,6 +291,7 @@ def _status_of(content: dict[str, Any]) -> SyncStatus:
         reason=str(condition["reason"]),
         ready=condition["status"] == "True",
         message=str(condition["message"]),
+        target=str(managed.get("target") or ""),
         managed=Managed(
             frozenset(managed.get("data") or ()),
             frozenset(managed.get("labels") or ()),

@@ -55,6 +55,11 @@ class Report:
         return not self.problems and all(row.ready is not False for row in self.rows)
 
 
+def one_line(text: str) -> str:
+    """`text` for a terminal: names come from manifests, and may hold line breaks and escape sequences."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 def table(report: Report) -> str:
     """The rows as a table, with what is wrong below."""
     cells = [_HEADER] + [
@@ -62,14 +67,16 @@ def table(report: Report) -> str:
     ]
     widths = [max(min(len(cell[column]), _WIDEST) for cell in cells) for column in range(len(_HEADER) - 1)]
     lines = [
-        "  ".join(
-            [*(text.ljust(width) for text, width in zip(cell, widths, strict=False)), cell[-1]]
-        ).rstrip()
+        one_line(
+            "  ".join(
+                [*(text.ljust(width) for text, width in zip(cell, widths, strict=False)), cell[-1]]
+            ).rstrip()
+        )
         for cell in cells
     ]
     if not report.rows:
         lines = ["no ExternalSecrets"]
-    lines += [f"problem: {text}" for text in report.problems]
+    lines += [one_line(f"problem: {text}") for text in report.problems]
     ours = [row for row in report.rows if row.ready is not None]
     synced = sum(row.ready is True for row in ours)
     lines += ["", f"{synced} of {len(ours)} synced; Secrets are in {report.output}"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from eso_core.reconcile.calls import CallError
 from eso_core.reconcile.externalsecret import Trigger
 from eso_core.reconcile.routing import Settings
 from eso_core.runtime.children import Children, refuse_token
-from eso_core.runtime.folder import Loaded, Signature, load, signature
+from eso_core.runtime.folder import Loaded, Watch, load, load_at_rest, signature
 from eso_core.runtime.kinds import installed, needed
 from eso_core.runtime.output import Output
 from eso_core.runtime.report import Report
@@ -25,6 +26,8 @@ from eso_core.runtime.syncing import Progress, Syncer
 
 _LOOK = 0.25
 """Seconds between two looks at the folder."""
+_STABLE = 60.0
+"""Seconds after which a provider that ends did not end because it was started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class Running:
             return self._tls
         namespace = store.meta.namespace or certificate.namespace or ""
         where = f"{store.where}: spec.providerConfig.auth.clientCertificate"
+        if not namespace:
+            raise CallError(f"{where}.namespace: is required for a {store.kind}")
         if store.meta.namespace and certificate.namespace not in {None, store.meta.namespace}:
             raise CallError(
                 f"{where}: a {store.kind} in namespace {store.meta.namespace!r} can't use a Secret in namespace "
@@ -86,11 +91,15 @@ def sync(job: Job, *, tls_dir: Path, redirects: Mapping[str, str]) -> Report:
     """One pass by providers that run already. Raises CallError for unusable certificates, OutputError for the output."""
     endpoints = Running(read_tls(tls_dir), redirects)
     output = Output(job.output)
-    with output.opened(), closing(GrpcCalls(endpoints, observer=job.observer)) as calls:
-        endpoints.loaded = load(job.folder)
-        return Syncer(output, calls, job.settings, abort=calls.close).run(
-            endpoints.loaded, job.trigger, job.progress
-        )
+    with output.opened(job.folder), closing(GrpcCalls(endpoints, observer=job.observer)) as calls:
+        endpoints.loaded = loaded = load(job.folder)
+        stores = [store for store in loaded.stores.values() if isinstance(store, Store)]
+        known = {store.spec.provider_config.address for store in stores}
+        loaded.notes += [
+            f"--endpoint {address}: no store in {job.folder} has this address"
+            for address in sorted(redirects.keys() - known)
+        ]
+        return Syncer(output, calls, job.settings, abort=calls.close).run(loaded, job.trigger, job.progress)
 
 
 class _Why(enum.Enum):
@@ -107,6 +116,7 @@ class Dev:
     def __init__(self, job: Job, *, verbose: bool = False) -> None:
         self._job = job
         self._verbose = verbose
+        self._pause = 0.0
 
     def once(self) -> Report:
         """Start providers, make one pass, stop them. Raises OutputError."""
@@ -119,19 +129,21 @@ class Dev:
         job = self._job
         output = Output(job.output)
         with (
-            output.opened(),
+            output.opened(job.folder),
             Children(job.folder, verbose=self._verbose) as children,
             closing(GrpcCalls(children, observer=job.observer)) as calls,
         ):
             syncer = Syncer(output, calls, job.settings, abort=calls.close)
             trigger, why = job.trigger, _Why.CHANGED
             while True:
-                seen = signature(job.folder)
-                loaded = load(job.folder)
+                loaded, seen = load_at_rest(job.folder)
                 self._provide(loaded, output, children)
                 report = syncer.run(loaded, trigger, job.progress, patient=why is _Why.DUE)
+                # Whoever edits or removes a Secret wants to see it made again.
+                written = signature(output.secrets)
                 shown(report)
-                why = _Why.ENDED if once else self._wait(seen, syncer, children, stop)
+                watches = (Watch(job.folder, seen), Watch(output.secrets, written))
+                why = _Why.ENDED if once else self._wait(watches, syncer, children, stop)
                 if why is _Why.ENDED:
                     return report
                 trigger = Trigger.SCHEDULE
@@ -145,15 +157,28 @@ class Dev:
             self._job.say(f"starting {', '.join(sorted(started))}")
         children.wait()
 
-    def _wait(self, seen: Signature, syncer: Syncer, children: Children, stop: threading.Event) -> _Why:
+    def _wait(
+        self, watches: Sequence[Watch], syncer: Syncer, children: Children, stop: threading.Event
+    ) -> _Why:
         """Return when a pass is needed, or when `stop` is set."""
+        again: float | None = None
         while not stop.wait(_LOOK):
-            if signature(self._job.folder) != seen:
+            if any(watch.look() for watch in watches):
                 return _Why.CHANGED
-            if not children.running():
-                self._job.say("a provider ended: starting it again")
+            if again is None and (lived := children.ended()) is not None:
+                pause = self._pause_after(lived)
+                self._job.say(f"a provider ended: starting it again{f' in {pause:.0f} s' if pause else ''}")
+                again = time.monotonic() + pause
+            if again is not None and time.monotonic() >= again:
                 return _Why.CHANGED
             due = syncer.next_at()
             if due is not None and due <= datetime.now(UTC):
                 return _Why.DUE
         return _Why.ENDED
+
+    def _pause_after(self, lived: float) -> float:
+        """Seconds before a provider is started again that ended after `lived` seconds: one that ends again and again must not
+        keep the machine busy.
+        """
+        self._pause = 0.0 if lived >= _STABLE else min(max(2 * self._pause, 1.0), _STABLE)
+        return self._pause

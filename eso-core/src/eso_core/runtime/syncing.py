@@ -10,12 +10,14 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from provider_common.errors import InvalidSpecError
 
 from eso_core.api.externalsecret import ExternalSecret
+from eso_core.api.generatorstate import GeneratorState
 from eso_core.reconcile.calls import Calls
 from eso_core.reconcile.due import CREATED_BY_LABEL, owner_hash
 from eso_core.reconcile.externalsecret import Outcome, Reconciler, Trigger
@@ -45,6 +47,11 @@ class _Schedule:
     row: Row | None = None
 
 
+def _pause(failures: int) -> float:
+    """Seconds to wait after so many failures in a row and one more."""
+    return min(_FIRST_PAUSE * (1 << min(failures, 16)), _LONGEST_PAUSE)
+
+
 @dataclass(slots=True)
 class Syncer:
     """Makes passes over a folder, and remembers between them when the next one is needed."""
@@ -58,13 +65,16 @@ class Syncer:
     _health: StoreHealth = field(init=False)
     _schedule: dict[Key, _Schedule] = field(init=False, default_factory=dict)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
+    _clean_up_at: datetime | None = field(init=False, default=None)
+    _clean_up_failures: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self._health = StoreHealth(self.calls, self.settings)
 
     def next_at(self) -> datetime | None:
         """When the next pass is needed, if nothing changes before; None when never."""
-        return min((item.at for item in self._schedule.values() if item.at is not None), default=None)
+        times = [item.at for item in self._schedule.values()] + [self._clean_up_at]
+        return min((time for time in times if time is not None), default=None)
 
     def run(
         self,
@@ -82,15 +92,18 @@ class Syncer:
         self._health.next_pass()
         world = FolderWorld(loaded, self.output, self._health)
         notes = list(loaded.notes)
-        problems = list(loaded.problems)
+        problems = [*loaded.problems, *self.output.lost_states()]
         if loaded.whole:
             notes += self._collect(loaded)
             problems += self._clean_up(loaded, world)
+        elif loaded.empty and not problems and next(self.output.all_secrets(), None) is not None:
+            notes.append(f"the folder has no manifests at all: what is in {self.output.folder} is kept")
         rows = self._reconcile(loaded.external_secrets, world, trigger, progress, patient=patient)
         rows += [
             Row(item.namespace, item.name, "SecretSyncedError", False, item.message) for item in loaded.broken
         ]
         rows.sort(key=lambda row: (row.namespace, row.name))
+        self._plan_clean_up()
         stores = [
             StoreRow(*key, readiness) for key, readiness in self._health.known() if key in loaded.stores
         ]
@@ -139,16 +152,9 @@ class Syncer:
         meta = external_secret.meta
         now = self.clock()
         status = self.output.status(meta.namespace, meta.name)
-        reconciler = Reconciler(world, self.calls, self.settings)
-        inputs = world.inputs(external_secret)
-        try:
-            outcome = reconciler.reconcile(external_secret, status, now, trigger=trigger, inputs=inputs)
-        except Exception as error:  # noqa: BLE001 - one defect must not keep the others from being synced
-            # Neither text nor traceback: both may hold what was being handled.
-            message = f"internal error ({type(error).__name__}): please report it, with the manifest"
-            row = Row(meta.namespace, meta.name, "SecretSyncedError", False, message)
-            self._plan(external_secret, None, now, row)
-            return row
+        outcome = Reconciler(world, self.calls, self.settings).reconcile(
+            external_secret, status, now, trigger=trigger, inputs=world.inputs(external_secret)
+        )
         row = self._carried_out(external_secret, outcome, now)
         self._plan(external_secret, outcome if row.ready == outcome.ready else None, now, row)
         _log.debug("%s: %s: %s", external_secret.where, row.reason, row.message)
@@ -157,17 +163,20 @@ class Syncer:
     def _carried_out(self, external_secret: ExternalSecret, outcome: Outcome, now: datetime) -> Row:
         meta, name = external_secret.meta, external_secret.target_name
         path = None
+        unused = outcome.states
         try:
             for state in (*outcome.states, *outcome.retired):
                 self.output.write_state(state)
             if outcome.secret is not None:
                 path = self.output.write_secret(outcome.secret)
+                # From here on, what was made is in use.
+                unused = ()
             if outcome.delete:
                 self.output.delete_secret(meta.namespace, name)
             if outcome.ready is not None:
                 self.output.write_status(external_secret, outcome.status, now)
         except OSError as error:
-            problems = self._undo(outcome)
+            problems = self._undo(unused)
             message = f"{error.filename or self.output.folder} can't be written: {error.strerror}{problems}"
             return Row(meta.namespace, meta.name, "SecretSyncedError", False, message)
         if path is None and outcome.ready and not outcome.delete:
@@ -185,15 +194,18 @@ class Syncer:
             events,
         )
 
-    def _undo(self, outcome: Outcome) -> str:
-        """Remove what was made for a Secret that could not be written. What stays is told."""
+    def _undo(self, states: Sequence[GeneratorState]) -> str:
+        """Remove what was made for a Secret that could not be written. What stays is told, and tried again later."""
         left = []
-        for state in outcome.states:
+        for state in states:
             result = clean_up(state, self.calls, self.settings)
-            if result.problem:
-                left.append(result.problem)
-            else:
-                self.output.delete_state(state)
+            # Where nothing can be written, the text is all that is left.
+            with suppress(OSError):
+                if not result.problem:
+                    self.output.delete_state(state)
+                else:
+                    left.append(result.problem)
+                    self.output.write_state(replace(state, deadline=self.clock()))
         return "".join(f"; {text}" for text in left)
 
     def _pausing(self, external_secret: ExternalSecret) -> Row | None:
@@ -216,8 +228,8 @@ class Syncer:
                 item.failures = 0
                 after = outcome.requeue_after
             else:
-                pause = min(_FIRST_PAUSE * 2**item.failures, _LONGEST_PAUSE)
-                item.failures = min(item.failures + 1, 16)
+                pause = _pause(item.failures)
+                item.failures += 1
                 after = max(pause, outcome.requeue_after or 0.0) if outcome is not None else pause
                 if outcome is not None and not outcome.retry:
                     after = (
@@ -257,7 +269,20 @@ class Syncer:
                 problems.append(error.message)
                 continue
             if result.problem:
-                problems.append(f"{result.problem} (it is tried again in the next pass)")
+                problems.append(
+                    f"{result.problem} (it is tried again later; when nothing is left to remove in the backend, delete "
+                    f"{self.output.state_path(state)})"
+                )
             else:
                 self.output.delete_state(state)
+        self._clean_up_failures = self._clean_up_failures + 1 if problems else 0
         return problems
+
+    def _plan_clean_up(self) -> None:
+        """Note when the next state is to be removed; what could not be is tried again after a pause that doubles."""
+        now = self.clock()
+        deadlines = [state.deadline for state in self.output.states() if state.deadline is not None]
+        times = [deadline for deadline in deadlines if deadline > now]
+        if self._clean_up_failures or len(times) < len(deadlines):
+            times.append(now + timedelta(seconds=_pause(self._clean_up_failures)))
+        self._clean_up_at = min(times, default=None)

@@ -116,7 +116,7 @@ class FolderWorld:
     def _managed(self, namespace: str, target: str) -> Managed:
         for external_secret in self.loaded.external_secrets:
             if (external_secret.meta.namespace, external_secret.target_name) == (namespace, target):
-                return self._output.status(namespace, external_secret.meta.name).managed
+                return self._output.status(namespace, external_secret.meta.name).managed_in(target)
         return Managed()
 
     def config_map(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
