@@ -7,7 +7,9 @@ never repeated, for it may be a Secret.
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +19,12 @@ import yaml
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 DEFAULT_NAMESPACE = "default"
+
+_LARGEST = 64 * 1024 * 1024
+"""Bytes of a file."""
+_DEEPEST = 500
+_MOST_VALUES = 1_000_000
+"""Values of a document, those that aliases stand for included. The API server takes no object of more than 1.5 MiB."""
 
 # The C loader is ten times as fast; wheels have it, a PyYAML built without libyaml does not.
 _BaseLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -91,7 +99,7 @@ class Parsed:
 
 def read_manifests(path: Path) -> Parsed:
     """The objects in a file. Raises ManifestError when it is no YAML or JSON at all, OSError when it can't be read."""
-    content = path.read_bytes()
+    content = _content(path)
     manifests: list[Manifest] = []
     problems: list[str] = []
     for line, document in _documents(content, is_json=path.suffix == ".json"):
@@ -101,6 +109,21 @@ def read_manifests(path: Path) -> Parsed:
             else:
                 problems.append(found)
     return Parsed(tuple(manifests), tuple(problems))
+
+
+def _content(path: Path) -> bytes:
+    # Not blocking: nobody may ever write into what turns out to be a pipe.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ManifestError("is no file")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(_LARGEST + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > _LARGEST:
+        raise ManifestError(f"has more than {_LARGEST} bytes: split it")
+    return content
 
 
 def _documents(content: bytes, *, is_json: bool) -> Iterator[tuple[int, Any]]:
@@ -117,9 +140,13 @@ def _documents(content: bytes, *, is_json: bool) -> Iterator[tuple[int, Any]]:
     except yaml.YAMLError:
         raise ManifestError("line 1: not valid YAML: the text is not UTF-8") from None
     try:
+        _check_depth(content)
         while loader.check_node():
             node = loader.get_node()
-            yield node.start_mark.line + 1, loader.construct_document(node)
+            line, document = node.start_mark.line + 1, loader.construct_document(node)
+            if _weight(document, {}) > _MOST_VALUES:
+                raise ManifestError(f"line {line}: its aliases stand for more than {_MOST_VALUES} values")
+            yield line, document
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         # What is missing at the end is found missing on the line after it.
@@ -129,6 +156,32 @@ def _documents(content: bytes, *, is_json: bool) -> Iterator[tuple[int, Any]]:
         raise ManifestError("line 1: not valid YAML") from None
     finally:
         loader.dispose()
+
+
+def _check_depth(content: bytes) -> None:
+    """In libyaml nested nodes are built by a function that calls itself, and nobody limits it: it would end the process."""
+    longest = max(map(len, content.splitlines()), default=0)
+    if longest < _DEEPEST and content.count(b"[") + content.count(b"{") < _DEEPEST:
+        return  # blocks are as deep as lines are indented, the rest needs brackets
+    depth = 0
+    for event in yaml.parse(content, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            raise ManifestError(f"line {event.start_mark.line + 1}: nested more than {_DEEPEST} times")
+
+
+def _weight(value: Any, known: dict[int, int]) -> int:
+    """How many values `value` holds when every alias is written out: a few lines can stand for more than any memory holds."""
+    if not isinstance(value, dict | list | tuple | set):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = 0  # what holds itself has no end; it is refused when it is made JSON
+        parts = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_weight(part, known) for part in parts)
+    return known[id(value)]
 
 
 def _objects(document: Any, line: int) -> Iterator[Manifest | str]:
