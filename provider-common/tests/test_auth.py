@@ -371,14 +371,22 @@ def issue(clock: list[float], life: float = 100.0):
 
 
 @pytest.mark.parametrize(
-    ("at", "value"), [(79.9, "t0"), (80.0, "t1"), (-1.0, "t1")], ids=["79 %", "80 %", "set back"]
+    ("clock_says", "really", "value"),
+    [
+        pytest.param(79.9, 79.9, "t0", id="79 %"),
+        pytest.param(80.0, 80.0, "t1", id="80 %"),
+        pytest.param(-1.0, 81.0, "t1", id="the clock was set back"),
+        pytest.param(40.0, 81.0, "t1", id="the clock was set back by less than the token's age"),
+        pytest.param(81.0, 1.0, "t1", id="the clock was set ahead, or the machine slept"),
+        pytest.param(-3600.0, 1.0, "t0", id="the clock was set back and the token is young"),
+    ],
 )
-def test_a_token_is_kept_until_80_percent_of_its_life(at, value) -> None:
-    """A clock that was set back would keep a token beyond its end."""
-    clock = [0.0]
-    tokens, make = TokenCache(clock=lambda: clock[0]), issue(clock)
+def test_a_token_is_kept_until_80_percent_of_its_life(clock_says, really, value) -> None:
+    """A clock that was set back must not keep a token beyond its end."""
+    clock, steady = [0.0], [500.0]
+    tokens, make = TokenCache(clock=lambda: clock[0], steady=lambda: steady[0]), issue(clock)
     tokens.get(("k",), make)
-    clock[0] = at
+    clock[0], steady[0] = clock_says, 500.0 + really
 
     assert tokens.get(("k",), make).value == value
 

@@ -96,14 +96,19 @@ class TokenCache:
         self,
         *,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
         limit: int = 10_000,
         timeout: Callable[[], float] = lambda: 30.0,
     ) -> None:
-        """`timeout` tells how many seconds a caller may wait for another who requests the same token."""
+        """`timeout` tells how many seconds a caller may wait for another who requests the same token. `clock` may be set by
+        hand at any time, `steady` may stand still while the machine sleeps: a token is as old as the later of both says.
+        """
         self._clock = clock
+        self._steady = steady
         self._limit = limit
         self._timeout = timeout
-        self._tokens: dict[tuple[object, ...], IssuedToken] = {}
+        self._tokens: dict[tuple[object, ...], tuple[IssuedToken, float]] = {}
+        """With the steady time of its request."""
         self._making = KeyedLocks()
         self._lock = threading.Lock()
         self.hits = 0
@@ -122,23 +127,24 @@ class TokenCache:
                 self.hits += 1
                 return token
             self.misses += 1
+            asked = self._steady()
             token = make()
             with self._lock:
                 if len(self._tokens) >= self._limit:
                     now = self._clock()
-                    self._tokens = {k: t for k, t in self._tokens.items() if t.expires_at > now}
+                    self._tokens = {k: kept for k, kept in self._tokens.items() if kept[0].expires_at > now}
                 while len(self._tokens) >= self._limit:
                     del self._tokens[next(iter(self._tokens))]
-                self._tokens[key] = token
+                self._tokens[key] = (token, asked)
             return token
 
     def _fresh(self, key: tuple[object, ...]) -> IssuedToken | None:
-        token = self._tokens.get(key)
-        if token is None:
+        kept = self._tokens.get(key)
+        if kept is None:
             return None
-        age = self._clock() - token.issued_at
-        # An age below 0: the clock was set back, and tells nothing about how old the token is.
-        return token if 0 <= age < 0.8 * (token.expires_at - token.issued_at) else None
+        token, asked = kept
+        age = max(self._clock() - token.issued_at, self._steady() - asked)
+        return token if age < 0.8 * (token.expires_at - token.issued_at) else None
 
 
 @dataclass(slots=True)
