@@ -56,7 +56,7 @@ def run(script: Path, *arguments: str, **env: str) -> "subprocess.CompletedProce
     )
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["crds"], ["certs"], ["version"]])
+@pytest.mark.parametrize("command", [[], ["serve"], ["crds"], ["rbac"], ["certs"], ["version"]])
 def test_help_is_there_and_names_what_can_be_set(script, command) -> None:
     done = run(script, *command, "--help")
     assert (done.returncode, done.stderr) == (0, "")
@@ -73,6 +73,25 @@ def test_crds_prints_what_kubectl_can_apply(script) -> None:
     crd = yaml.safe_load(run(script, "crds").stdout)
     assert crd["kind"] == "CustomResourceDefinition"
     assert crd["metadata"]["name"] == "pins.provider.generator.external-secrets.io"
+
+
+def test_rbac_prints_what_kubectl_can_apply(script) -> None:
+    done = run(script, "rbac", "--service-account", "pin.eso")
+    assert [manifest["kind"] for manifest in yaml.safe_load_all(done.stdout)] == [
+        "ServiceAccount",
+        "ClusterRole",
+        "ClusterRoleBinding",
+    ]
+
+    done = run(script, "rbac", "--service-account", "pin")
+    assert (done.returncode, "has to be NAME.NAMESPACE" in done.stderr) == (1, True)
+
+
+def test_help_shows_defaults_as_one_would_write_them(script) -> None:
+    """So that they can be copied."""
+    text = " ".join(run(script, "serve", "--help").stdout.split())
+    assert "default: 900s)" in text
+    assert "default: true)" in text
 
 
 def test_version_says_the_contract_and_the_kinds(script) -> None:

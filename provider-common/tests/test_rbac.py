@@ -8,7 +8,7 @@ import pytest
 from provider_common.context import Context
 from provider_common.generator import GeneratorV2
 from provider_common.provider import ProviderV2
-from provider_common.rbac import Rule, cluster_role_rules, object_rules
+from provider_common.rbac import Rule, cluster_role_rules, object_rules, rbac_manifests
 from provider_common.requests import Generated
 from provider_common.spec import (
     Alias,
@@ -102,3 +102,45 @@ def test_kinds_of_one_group_share_a_rule_and_aliases_have_theirs() -> None:
         ["provider.secretstore.external-secrets.io"],
     ]
     assert fewer == groups[1:]
+
+
+class TestManifests:
+    def made(self, *kinds: Any, credentials_in: tuple[str, ...] = ()) -> list[tuple[str, str, str]]:
+        manifests = rbac_manifests(
+            *kinds, name="provider-x", account="x", namespace="eso", credentials_in=credentials_in
+        )
+        return [
+            (made["kind"], made["metadata"]["name"], made["metadata"].get("namespace", ""))
+            for made in manifests
+        ]
+
+    def test_an_account_without_credentials_to_read_gets_no_role_for_them(self) -> None:
+        """Nothing is asked for that is not needed."""
+        assert self.made(store()) == [
+            ("ServiceAccount", "x", "eso"),
+            ("ClusterRole", "provider-x", ""),
+            ("ClusterRoleBinding", "provider-x", ""),
+        ]
+
+    def test_credentials_are_read_everywhere_or_where_it_is_said(self) -> None:
+        """Objects are watched in all namespaces, credentials may be kept to some."""
+        kind = store(token=SecretKeySelector)
+        assert self.made(kind)[3:] == [
+            ("ClusterRole", "provider-x-credentials", ""),
+            ("ClusterRoleBinding", "provider-x-credentials", ""),
+        ]
+        assert self.made(kind, credentials_in=("team-a", "team-b"))[4:] == [
+            ("RoleBinding", "provider-x-credentials", "team-a"),
+            ("RoleBinding", "provider-x-credentials", "team-b"),
+        ]
+
+    def test_the_two_roles_hold_what_the_provider_needs(self) -> None:
+        """Together exactly the rules told from the specs; every binding leads to the account and to its role."""
+        kind = store(token=SecretKeySelector)
+        manifests = rbac_manifests(kind, name="provider-x", account="x", namespace="eso")
+        rules = [rule for made in manifests for rule in made.get("rules", ())]
+
+        assert rules == cluster_role_rules(kind)
+        for binding in (made for made in manifests if "roleRef" in made):
+            assert binding["roleRef"]["name"] == binding["metadata"]["name"]
+            assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "x", "namespace": "eso"}]

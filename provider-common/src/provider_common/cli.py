@@ -1,4 +1,4 @@
-"""The command line of every provider: `serve`, `crds`, `certs`, `version`.
+"""The command line of every provider: `serve`, `crds`, `rbac`, `certs`, `version`.
 
 `serve(...)` is what an author calls; flags and environment are read once, here, into one frozen config.
 """
@@ -165,7 +165,7 @@ def serve(
     argv: Sequence[str] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> None:
-    """Run the command line of a provider that serves `kinds`: `serve`, `crds`, `certs`, `version`.
+    """Run the command line of a provider that serves `kinds`: `serve`, `crds`, `rbac`, `certs`, `version`.
 
     `name` is the distribution's name, `argv` and `environ` default to the process's own. Exits the process: 0 after a drain,
     1 when it can't serve, 2 for a wrong command line.
@@ -205,8 +205,8 @@ def _parser(name: str, environ: Mapping[str, str]) -> argparse.ArgumentParser:
     command = commands.add_parser(
         "serve",
         help="serve the provider",
-        description="Serve the provider over gRPC with mutual TLS. Every flag can be given by the environment variable "
-        "named beside it.",
+        description="Serve the provider over gRPC with mutual TLS. A flag can be given by the environment variable "
+        "named beside it, and wins over it.",
     )
     source = command.add_argument_group("where configuration objects and credentials are read")
     source.add_argument(
@@ -233,7 +233,7 @@ def _parser(name: str, environ: Mapping[str, str]) -> argparse.ArgumentParser:
             dest=setting.field,
             type=_typed(setting.parse),
             metavar=setting.metavar,
-            help=f"{setting.help} ({setting.env[0]}; default: {getattr(defaults, setting.field)})",
+            help=f"{setting.help} ({setting.env[0]}; default: {_shown(getattr(defaults, setting.field))})",
             **switch,
         )
     command.add_argument(
@@ -245,7 +245,10 @@ def _parser(name: str, environ: Mapping[str, str]) -> argparse.ArgumentParser:
         help="log every decision (ESO_PROVIDER_VERBOSE)",
     )
     command.add_argument(
-        "--log-format", choices=("json", "text"), default="json", help="how the log is written"
+        "--log-format",
+        choices=("json", "text"),
+        default="json",
+        help="how the log is written (default: json)",
     )
     command.add_argument(
         "--ready-file",
@@ -265,6 +268,26 @@ def _parser(name: str, environ: Mapping[str, str]) -> argparse.ArgumentParser:
         "--aliases", action="store_true", help="also those of the other names that the kinds go by"
     )
     command.set_defaults(run=_crds)
+
+    command = commands.add_parser(
+        "rbac",
+        help="print the least that the provider has to be allowed in a cluster",
+        description="Print a ServiceAccount, its ClusterRoles and their bindings as YAML.",
+    )
+    command.add_argument(
+        "--service-account",
+        required=True,
+        metavar="NAME.NAMESPACE",
+        help="the account that the provider's pods run as",
+    )
+    command.add_argument(
+        "--credentials-in",
+        action="append",
+        default=[],
+        metavar="NAMESPACE",
+        help="where Secrets and other credentials may be read; may be repeated (default: everywhere)",
+    )
+    command.set_defaults(run=_rbac)
 
     command = commands.add_parser(
         "certs",
@@ -396,15 +419,35 @@ def _crds(arguments: argparse.Namespace, provider: _Provider, _environ: Mapping[
     return 0
 
 
+def _rbac(arguments: argparse.Namespace, provider: _Provider, _environ: Mapping[str, str]) -> int:
+    from provider_common.crd import manifests_yaml
+    from provider_common.rbac import rbac_manifests
+
+    account, namespace = _name_and_namespace("--service-account", arguments.service_account)
+    made = rbac_manifests(
+        *provider.kinds,
+        name=provider.name,
+        account=account,
+        namespace=namespace,
+        credentials_in=arguments.credentials_in,
+    )
+    sys.stdout.write(manifests_yaml(made))
+    return 0
+
+
+def _name_and_namespace(flag: str, text: str) -> tuple[str, str]:
+    name, _, namespace = text.partition(".")
+    if not (name and namespace):
+        raise ValueError(f"{flag} {text!r} has to be NAME.NAMESPACE")
+    return name, namespace
+
+
 def _certs(arguments: argparse.Namespace, _provider: _Provider, _environ: Mapping[str, str]) -> int:
     from provider_common.certificates import CertificateManager, FolderStore, service_hosts
 
     hosts = list(arguments.host)
     if arguments.service:
-        service, dot, namespace = arguments.service.partition(".")
-        if not (service and dot and namespace):
-            raise ValueError(f"--service {arguments.service!r} has to be NAME.NAMESPACE")
-        hosts += service_hosts(service, namespace)
+        hosts += service_hosts(*_name_and_namespace("--service", arguments.service))
     manager = CertificateManager(FolderStore(arguments.out), hosts=hosts or ["localhost", "127.0.0.1"])
     try:
         done = manager.ensure()
@@ -433,19 +476,19 @@ def _version(arguments: argparse.Namespace, provider: _Provider, _environ: Mappi
     return 0
 
 
+def _shown(default: Any) -> str:
+    """A default as one would write it."""
+    if isinstance(default, bool):
+        return str(default).lower()
+    return f"{default:g}s" if isinstance(default, float) else str(default)
+
+
 def settings_table() -> str:
     """Every setting of `serve` as a Markdown table, for the docs."""
     defaults = ServerConfig()
     rows = ["| flag | environment | default | meaning |", "|---|---|---|---|"]
     for setting in _SETTINGS:
-        default = getattr(defaults, setting.field)
-        text = (
-            str(default).lower()
-            if isinstance(default, bool)
-            else f"{default:g}s"
-            if isinstance(default, float)
-            else default
-        )
+        text = _shown(getattr(defaults, setting.field))
         rows.append(
             f"| `{setting.flag} {setting.metavar}` | `{', '.join(setting.env)}` | `{text}` | {setting.help} |"
         )

@@ -6,7 +6,7 @@ The status has the usual conditions; nobody is made to write it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import yaml
@@ -76,9 +76,14 @@ def crds(kinds: Iterable[Kind], *, aliases: bool = False) -> list[Manifest]:
 
 def crds_yaml(*kinds: Kind, aliases: bool = False) -> str:
     """The same as YAML for `kubectl apply`: the same text for the same models, always."""
+    return manifests_yaml(crds(kinds, aliases=aliases))
+
+
+def manifests_yaml(manifests: Iterable[Mapping[str, Any]]) -> str:
+    """Manifests as one YAML text."""
     return "".join(
         f"---\n{yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)}"
-        for manifest in crds(kinds, aliases=aliases)
+        for manifest in manifests
     )
 
 

@@ -1,13 +1,13 @@
 """The least that a provider has to be allowed in a cluster, told from the spec models of its kinds.
 
 Its own objects are listed and watched; Secrets, ConfigMaps and ServiceAccounts are only ever read one by one, and only
-when some spec can refer to one.
+when some spec can refer to one. These are two roles, because the second need not hold in every namespace.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -16,6 +16,47 @@ from provider_common.crd import Kind, all_names
 from provider_common.spec import CAProvider, ConfigMapKeySelector, Selector, ServiceAccountSelector
 
 Rule = dict[str, list[str]]
+_GROUP = "rbac.authorization.k8s.io"
+
+
+def rbac_manifests(
+    *kinds: Kind, name: str, account: str, namespace: str, credentials_in: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """What `kubectl apply` takes: the ServiceAccount `account` in `namespace`, the roles, and their bindings.
+
+    Credentials may be read in the namespaces `credentials_in` only; in every namespace when there are none.
+    """
+    subject = {"kind": "ServiceAccount", "name": account, "namespace": namespace}
+    made = [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account, "namespace": namespace}},
+        _role(name, object_rules(*kinds)),
+        _binding(name, subject),
+    ]
+    if rules := credential_rules(*kinds):
+        role = f"{name}-credentials"
+        made.append(_role(role, rules))
+        made += [_binding(role, subject, place) for place in credentials_in or ("",)]
+    return made
+
+
+def _role(name: str, rules: list[Rule]) -> dict[str, Any]:
+    return {
+        "apiVersion": f"{_GROUP}/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": name},
+        "rules": rules,
+    }
+
+
+def _binding(role: str, subject: dict[str, str], namespace: str = "") -> dict[str, Any]:
+    """Of a ClusterRole, in one namespace or in all."""
+    return {
+        "apiVersion": f"{_GROUP}/v1",
+        "kind": "RoleBinding" if namespace else "ClusterRoleBinding",
+        "metadata": {"name": role} | ({"namespace": namespace} if namespace else {}),
+        "roleRef": {"apiGroup": _GROUP, "kind": "ClusterRole", "name": role},
+        "subjects": [subject],
+    }
 
 
 def cluster_role_rules(*kinds: Kind, aliases: bool = True) -> list[Rule]:
