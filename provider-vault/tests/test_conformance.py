@@ -71,7 +71,9 @@ FAULTS = {
     "denied": Answer(403, b'{"errors":["permission denied"]}'),
     "unauthenticated": Answer(401, b'{"errors":["x"]}'),
     "rate": too_many_requests(1),
-    "oversize": Answer(200, json.dumps({"data": {"data": {"k": "x" * 5_000_000}}}).encode()),
+    "oversize": Answer(
+        200, json.dumps({"data": {"data": {"k": "x" * 5_000_000}, "metadata": {"version": 1}}}).encode()
+    ),
     "hang": BlackHole(),
 }
 

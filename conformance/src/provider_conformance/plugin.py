@@ -100,7 +100,8 @@ def pytest_configure(config: pytest.Config) -> None:
         explicit = config.args_source is pytest.Config.ArgsSource.ARGS
         if str(_DOOR) not in config.args:
             config.args[:] = [*(config.args if explicit else []), str(_DOOR)]
-        if not hasattr(config, "workerinput") and not config.getoption("--collect-only"):
+        looks_only = any(config.getoption(name) for name in ("help", "--collect-only"))
+        if not (looks_only or hasattr(config, "workerinput")):
             _reach(config)
 
 
