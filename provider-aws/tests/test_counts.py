@@ -121,6 +121,13 @@ def test_parameters_are_found_ten_at_a_time(bench: Bench, find: dict, calls: dic
     assert len(bench.proxy.requests) == sum(calls.values())
 
 
+def test_the_list_of_parameters_is_counted_by_the_name_that_go_gives_it(bench: Bench) -> None:
+    """Dashboards ask for it by that name; AWS's own has an s at its end."""
+    bench.harness.find(bench.store("AWSParameterStore"), tags={"a": "b"})
+
+    assert bench.calls() == {"DescribeParameter": 1}
+
+
 def test_every_call_is_counted_sts_too(bench: Bench) -> None:
     bench.aws("secretsmanager").create_secret(Name="db", SecretString="x")
     store = bench.store(role=ROLE)

@@ -88,6 +88,13 @@ def test_an_unknown_code_is_judged_by_its_status(status: int, expected: type[Exc
     assert type(translate(Refusal("GetSecretValue", "Nobody.Knows", status=status), "x")) is expected
 
 
+def test_a_service_accounts_token_that_ended_is_not_called_aws_credentials() -> None:
+    """There are none yet: nothing in the store could be renewed."""
+    error = translate(Refusal("AssumeRoleWithWebIdentity", "ExpiredTokenException"), "assuming role 'x'")
+
+    assert "ServiceAccount's token" in error.message
+
+
 @pytest.mark.parametrize(
     ("text", "kept"),
     [
@@ -170,6 +177,24 @@ def test_a_list_that_breaks_off_is_not_an_empty_one(bench: Bench, operation: str
     bench.proxy.inject(Cut(5), headers=target(operation))
     with bench.harness.fails() as failure:
         bench.harness.find(bench.store(), name="db")
+
+    assert failure.code == grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("answer", [{}, {"message": "welcome"}], ids=["nothing", "something else"])
+@pytest.mark.parametrize(
+    ("kind", "find"),
+    [("AWSSecretManager", {"name": "db"}), ("AWSParameterStore", {"name": "db"}), ("AWSParameterStore", {"tags": {"a": "b"}})],
+    ids=["secrets", "parameters by path", "parameters by tags"],
+)  # fmt: skip
+def test_an_answer_without_a_list_is_not_an_empty_list(
+    bench: Bench, kind: str, find: dict[str, Any], answer: dict[str, str]
+) -> None:
+    """A proxy on the way, or a wrong endpoint, answers 200 with JSON of its own."""
+    bench.proxy.inject(Answer.json(200, answer))
+    with bench.harness.fails() as failure:
+        bench.harness.find(bench.store(kind), **find)
 
     assert failure.code == grpc.StatusCode.UNAVAILABLE
 

@@ -138,6 +138,17 @@ def test_only_what_aws_can_filter_by_is_a_filter(bench: Bench, find: dict, filte
     assert bench.proxy.requests[0].json()["Filters"] == filters
 
 
+def test_a_path_may_end_in_a_slash(bench: Bench) -> None:
+    """AWS's two ways to ask for a path differ in whether they take one."""
+    seed(bench)
+    store = bench.store("AWSParameterStore")
+
+    assert set(bench.harness.find(store, path="/web/")) == {"/web/db"}
+    assert set(bench.harness.find(store, path="/web/", tags={"env": "dev"})) == {"/web/db"}
+    described = next(r for r in bench.proxy.requests if "Describe" in r.headers["x-amz-target"])
+    assert {"Key": "Path", "Option": "Recursive", "Values": ["/web"]} in described.json()["ParameterFilters"]
+
+
 THROTTLED = Answer.json(400, {"__type": "ThrottlingException", "Message": "Rate exceeded"})
 
 

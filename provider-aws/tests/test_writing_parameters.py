@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
-from eso_e2e.faults import RecordedRequest, Reset, Respond
+from eso_e2e.faults import Answer, RecordedRequest, Reset, Respond
 from provider_common.testing import StoreHandle
 
 from .bench import Bench, target
@@ -237,6 +237,18 @@ def test_deleting_a_property_leaves_the_others_and_the_key(bench: Bench, store: 
     assert described(bench, "/doc")["KeyId"] == "alias/mine"
     bench.harness.delete(store, "/doc", property="b")
     assert not bench.harness.exists(store, "/doc")
+
+
+def test_a_parameter_whose_kms_key_is_gone_can_be_deleted(bench: Bench, store: StoreHandle) -> None:
+    """To delete the whole, its value need not be read."""
+    bench.harness.push(
+        store, "/db", {"p": b"1"}, secret_key="p", metadata=metadata(secretType="SecureString")
+    )
+    no_key = Answer.json(400, {"__type": "InvalidKeyId", "Message": "m"})
+    bench.proxy.inject(no_key, headers=target("GetParameter"), body='"WithDecryption": true')
+    bench.harness.delete(store, "/db")
+
+    assert written(bench)["DeleteParameter"] == 1
 
 
 def test_deleting_what_is_absent_is_a_success(bench: Bench, store: StoreHandle) -> None:

@@ -201,6 +201,7 @@ def _pod_session() -> Any:
     session: Any = _PodSession()  # type: ignore[no-untyped-call]
     if region := os.environ.get("AWS_REGION"):  # botocore itself reads AWS_DEFAULT_REGION only
         session.set_config_variable("region", region)
+    session.set_config_variable("sts_regional_endpoints", "regional")
     session.set_default_client_config(
         botocore.config.Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
     )

@@ -57,6 +57,8 @@ METRICS: Mapping[str, str] = {
     "ecr": "AWS/ECR",
     "ecr-public": "AWS/ECR",
 }
+CALLS: Mapping[str, str] = {"DescribeParameters": "DescribeParameter"}
+"""Operations that the metric has by another name, as with the Go provider."""
 
 
 class Sessions:
@@ -73,6 +75,8 @@ class Sessions:
         session = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
         session.set_config_variable("config_file", os.devnull)
         session.set_config_variable("credentials_file", os.devnull)
+        # The STS of the store's own region, also where an older botocore or the environment prefers the one in us-east-1.
+        session.set_config_variable("sts_regional_endpoints", "regional")
         session.register_component("data_loader", self._loader)
         session.register_component("credential_provider", _Resolver(credentials))
         with self._lock:  # what is shared is not made for two threads at a time
@@ -166,6 +170,11 @@ class Client:
         """The answers to an operation that pages by NextToken, one at a time."""
         while True:
             page = self.call(operation, what, **parameters)
+            if not page.keys() - {"ResponseMetadata"}:
+                # AWS names a list that is empty. To take this for one would empty the user's Secret.
+                raise TemporaryError(
+                    f"The answer for {what} is not one of AWS: check the endpoint, and any proxy on the way"
+                )
             yield page
             token = page.get("NextToken")
             if not token:
@@ -183,7 +192,7 @@ class Client:
         self, operation: str, parameters: Mapping[str, Any], what: str, key: str, version: str
     ) -> dict[str, Any]:
         client = self._client(remaining())
-        with self._ctx.api_call(METRICS[self._service], operation):
+        with self._ctx.api_call(METRICS[self._service], CALLS.get(operation, operation)):
             try:
                 answer: dict[str, Any] = getattr(client, botocore.xform_name(operation))(**parameters)
             except botocore.exceptions.ClientError as error:

@@ -302,6 +302,8 @@ def translate(refusal: Refusal, what: str, *, key: str = "", version: str = "") 
         return NoSecretError(key or what, version=version)
     if code in _DELETED_CODES and _DELETED.search(refusal.message):
         return ConflictError(f"AWS refuses {what}: it is scheduled for deletion; restore it, or wait")
+    if refusal.operation == "AssumeRoleWithWebIdentity" and code in {"ExpiredToken", "ExpiredTokenException"}:
+        code = "InvalidIdentityToken"  # what has ended is the ServiceAccount's token: there are no other credentials
     row = TABLE.get(code)
     if row is None:
         # Codes that nobody documented, and answers of proxies: the status decides.

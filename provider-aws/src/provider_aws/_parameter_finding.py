@@ -69,8 +69,8 @@ def _names(client: Client, find: Find) -> Iterator[str]:
         {"Key": f"tag:{key}", "Option": "Equals", "Values": [value]}
         for key, value in sorted(find.tags.items())
     ]
-    if find.path and find.path != "/":
-        filters.append({"Key": "Path", "Option": "Recursive", "Values": [find.path]})
+    if path := find.path.rstrip("/"):
+        filters.append({"Key": "Path", "Option": "Recursive", "Values": [path]})
     for page in client.pages(
         "DescribeParameters", "the list of parameters", ParameterFilters=filters, MaxResults=DESCRIBE_PAGE
     ):

@@ -84,9 +84,9 @@ class ParameterWriter(Writer[ParameterPush]):
         options = data.options(ParameterOptions)
         return ParameterPush(name, what, data.property, _payload(data, options), options)
 
-    def _find(self, name: str, what: str) -> dict[str, Any] | None:
+    def _find(self, name: str, what: str, *, decrypt: bool = True) -> dict[str, Any] | None:
         try:
-            answer = self._client.call("GetParameter", what, Name=name, WithDecryption=True)
+            answer = self._client.call("GetParameter", what, Name=name, WithDecryption=decrypt)
         except NoSecretError:
             return None
         found: dict[str, Any] = answer["Parameter"]

@@ -183,7 +183,8 @@ class Writer(ABC, Generic[PushT]):
         """
         name, what = self._spec.name_of(ref.remote_key), f"{self.noun} {ref.remote_key!r}"
         with self._locks.of(name):
-            found = self._find(name, what)
+            # To remove the whole, its value need not be read: its KMS key may be gone already.
+            found = self._find(name, what, decrypt=bool(ref.property))
             if found is not None:
                 self._remove(name, what, ref.property, found)
 
@@ -191,7 +192,7 @@ class Writer(ABC, Generic[PushT]):
     def _prepare(self, data: PushData, name: str, what: str) -> PushT: ...
 
     @abstractmethod
-    def _find(self, name: str, what: str) -> dict[str, Any] | None: ...
+    def _find(self, name: str, what: str, *, decrypt: bool = True) -> dict[str, Any] | None: ...
 
     @abstractmethod
     def _create(self, push: PushT) -> None: ...

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from provider_common import (
@@ -91,7 +91,7 @@ class SecretPush(Push):
     """A push, and how the secret is to be. `policy` None: the metadata does not mention one."""
 
     options: SecretOptions
-    policy: str | None
+    policy: str | None = field(repr=False)
 
 
 class SecretWriter(Writer[SecretPush]):
@@ -125,7 +125,7 @@ class SecretWriter(Writer[SecretPush]):
             )
         return text
 
-    def _find(self, name: str, what: str) -> dict[str, Any] | None:
+    def _find(self, name: str, what: str, *, decrypt: bool = True) -> dict[str, Any] | None:
         try:
             return self._client.call("DescribeSecret", what, SecretId=name)
         except NoSecretError:
