@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from provider_common.errors import ConflictError, InvalidSpecError, PermanentError
+from provider_common.errors import ConflictError, InvalidRequestError, InvalidSpecError, PermanentError
 from provider_common.values import (
     any_dot,
     compile_name,
@@ -14,6 +14,8 @@ from provider_common.values import (
     select_property,
     to_map,
     to_map_decoded,
+    with_property,
+    without_property,
 )
 
 DOTTED = b'{"a.b": "literal", "a": {"b": "nested", "c": "below"}, ".x": "first", "": {"x": "second"}}'
@@ -43,6 +45,57 @@ def test_a_key_that_contains_the_dots_wins_over_a_path(
 def test_a_property_of_what_is_not_an_object_is_absent(value: bytes) -> None:
     """Finding nothing is an answer that the caller turns into an error naming secret and property."""
     assert select_property(value, "a") is None
+
+
+@pytest.mark.parametrize(
+    ("document", "prop", "expected"),
+    [
+        pytest.param(b"", "a", b'{"a":"v"}', id="nothing is an empty object"),
+        pytest.param(b'{ "k":  1 }', "a.b", b'{ "k":  1 ,"a":{"b":"v"}}', id="the rest byte for byte"),
+        pytest.param(b"[1]", "-1", b'[1,"v"]', id="appended to an array"),
+        pytest.param(b'{"x*":"1"}', "x\\*", b'{"x*":"v"}', id="an escaped wildcard is a character"),
+    ],
+)
+def test_a_property_is_written_as_text(document: bytes, prop: str, expected: bytes) -> None:
+    assert with_property(document, prop, b"v", what="secret 's'") == expected
+
+
+@pytest.mark.parametrize("prop", ["*", "ab*", "a.#", "a|b", "@this", "a?"])
+def test_a_property_that_might_name_several_places_is_not_written(prop: str) -> None:
+    """It would overwrite what it happens to find, or do nothing and call it a success."""
+    with pytest.raises(InvalidRequestError, match="has to name one place"):
+        with_property(b'{"abc":"theirs"}', prop, b"v", what="secret 's'")
+
+
+def test_bytes_that_are_no_text_are_not_written() -> None:
+    """JSON would hold something else in their place."""
+    with pytest.raises(InvalidRequestError, match="not UTF-8"):
+        with_property(b"{}", "a", b"\xff", what="secret 's'")
+
+
+@pytest.mark.parametrize("document", [b"plain", b'"text"', b"7", b'{"half": ', b"null"])
+def test_a_property_does_not_go_into_what_is_no_document(document: bytes) -> None:
+    """It would replace what somebody keeps there. And there is none to be removed."""
+    with pytest.raises(ConflictError, match=r"^Secret 's' is no JSON object"):
+        with_property(document, "half", b"v", what="secret 's'")
+    assert without_property(document, "half") == document
+
+
+@pytest.mark.parametrize(
+    ("document", "prop", "left"),
+    [
+        pytest.param(b'{"a":"1","b":"2"}', "a", b'{"b":"2"}', id="others stay"),
+        pytest.param(b'{"a":"1"}', "b", b'{"a":"1"}', id="absent"),
+        pytest.param(b"{}", "a", b"{}", id="absent from an empty one"),
+        pytest.param(b'{"a":"1"}', "a", None, id="the last"),
+        pytest.param(b'{"a":{"b":{"c":"1"}},"d":[]}', "a.b.c", None, id="the last below others"),
+        pytest.param(b'{"a":{"b":"1"},"d":[null]}', "a.b", b'{"a":{},"d":[null]}', id="null is something"),
+        pytest.param(b'["1"]', "0", None, id="the last of an array"),
+    ],
+)
+def test_with_the_last_property_nothing_is_left(document: bytes, prop: str, left: bytes | None) -> None:
+    """Objects that were made for it hold nothing either."""
+    assert without_property(document, prop) == left
 
 
 def test_a_null_is_there_and_empty() -> None:

@@ -11,7 +11,13 @@ from provider_common.values.decode import decode_json, decoded_to_bytes, to_map,
 from provider_common.values.encode import Json, go_json, whole_secret
 from provider_common.values.metadata import METADATA_API_VERSION, METADATA_KIND, parse_push_metadata
 from provider_common.values.names import NameMatcher, compile_name, convert_key, convert_keys
-from provider_common.values.property import any_dot, inner_dot, select_property
+from provider_common.values.property import (
+    any_dot,
+    inner_dot,
+    select_property,
+    with_property,
+    without_property,
+)
 
 __all__ = [
     "METADATA_API_VERSION",
@@ -33,4 +39,6 @@ __all__ = [
     "to_map",
     "to_map_decoded",
     "whole_secret",
+    "with_property",
+    "without_property",
 ]
