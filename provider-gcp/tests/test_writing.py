@@ -156,6 +156,23 @@ class TestPushing:
         assert failure.code is StatusCode.INVALID_ARGUMENT
         assert cloud.google.calls == []
 
+    @pytest.mark.parametrize(
+        ("prop", "value"),
+        [("*", b"v"), ("a.99999999", b"v"), ("user", b"x" * 65530)],
+        ids=["any", "padding", "large"],
+    )
+    def test_a_property_that_cannot_be_written_is_refused_before_anything_is_made(
+        self, cloud: Cloud, prop: str, value: bytes
+    ) -> None:
+        """A wildcard would overwrite whatever it finds in a secret that may be somebody else's."""
+        store = cloud.store()
+
+        with cloud.harness.fails() as failure:
+            push(cloud, store, value, property=prop)
+
+        assert failure.error.retryable is False
+        assert cloud.google.calls == []
+
     def test_metadata_beside_a_property_is_refused_before_anything_is_made(self, cloud: Cloud) -> None:
         store = cloud.store()
 
@@ -385,11 +402,12 @@ class TestDeleting:
 
         assert cloud.google.values("db")[-1] == b'{"b":"2"}'
 
-    def test_the_last_property_takes_the_secret_along(self, cloud: Cloud) -> None:
+    @pytest.mark.parametrize("prop", ["a", "a.b.c"])
+    def test_the_last_property_takes_the_secret_along(self, cloud: Cloud, prop: str) -> None:
         store = cloud.store()
-        push(cloud, store, b"1", property="a")
+        push(cloud, store, b"1", property=prop)
 
-        cloud.harness.delete(store, "db", property="a")
+        cloud.harness.delete(store, "db", property=prop)
 
         assert cloud.google.secret("db") is None
 

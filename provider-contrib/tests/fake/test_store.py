@@ -218,6 +218,25 @@ class TestWriting:
 
         assert json.loads(store.get_secret(RemoteRef("doc"))) == {"user": "me", "password": "s3cret"}
 
+    @pytest.mark.parametrize(
+        ("prop", "value", "error"),
+        [
+            pytest.param("a", b"v", ConflictError, id="into what is no document"),
+            pytest.param("*", b"v", InvalidRequestError, id="to any place"),
+            pytest.param("a", b"\xff", InvalidRequestError, id="bytes that are no text"),
+        ],
+    )
+    def test_a_property_that_cannot_be_written_spoils_nothing(
+        self, make_store: MakeStore, prop: str, value: bytes, error: type[Exception]
+    ) -> None:
+        """As in the stores that it stands in for."""
+        store = make_store([])
+        push(store, "text", b"plain")
+
+        with pytest.raises(error):
+            push(store, "text", value, property=prop)
+        assert store.get_secret(RemoteRef("text")) == b"plain"
+
     def test_a_missing_source_key_writes_nothing(self, make_store: MakeStore) -> None:
         """An empty value in its place would look like a success."""
         store = make_store([])
@@ -290,6 +309,15 @@ class TestWriting:
 
         store.delete_secret(PushRemoteRef("doc", "b"))
         assert not store.secret_exists(PushRemoteRef("doc"))
+
+    def test_delete_of_a_property_that_is_not_there_changes_nothing(self, make_store: MakeStore) -> None:
+        """Not even where there is none at all."""
+        store = make_store([])
+        push(store, "empty", b"{}")
+
+        store.delete_secret(PushRemoteRef("empty", "absent"))
+
+        assert store.get_secret(RemoteRef("empty")) == b"{}"
 
 
 class TestValidating:

@@ -21,8 +21,8 @@ from provider_common import (
     TemporaryError,
     TooLargeError,
     gjson,
-    sjson,
 )
+from provider_common.values import with_property, without_property
 
 from provider_gcp._client import AlreadyThereError, SecretManager
 from provider_gcp.spec import PushMetadata
@@ -42,13 +42,7 @@ def push(secrets: SecretManager, data: PushData) -> None:
             f"A push of one property of {key!r} can't carry metadata: remove metadata or property from the PushSecret"
         )
     options = data.options(PushMetadata)
-    if data.property and not _is_text(value):
-        # A JSON string can't hold it: it would be stored as something else, and so be written anew every time.
-        raise InvalidRequestError(
-            f"The value for property {data.property!r} of {key!r} is not UTF-8 text: push it without property"
-        )
-    if not data.property:
-        _check_payload(key, value)
+    _check_payload(key, _with_property(data, b"", value) if data.property else value)
     with secrets.writing(key):
         secret = _get_or_create(secrets, key, options)
         if not data.property:
@@ -68,10 +62,10 @@ def delete(secrets: SecretManager, ref: PushRemoteRef) -> None:
                 return
             if ref.property:
                 old = secrets.access(key)
-                new = sjson.delete(old, ref.property)
-                if new == old or gjson.get(old, "@valid") is None:
+                new = without_property(old, ref.property)
+                if new == old:
                     return
-                if new.strip() not in (b"", b"{}", b"[]"):
+                if new is not None:
                     _check_payload(key, new)
                     secrets.add_version(key, new)
                     return
@@ -152,22 +146,19 @@ def _write(secrets: SecretManager, data: PushData, value: bytes) -> None:
         old: bytes | None = secrets.access(key)
     except NoSecretError:
         old = None
-    if not data.property:
-        if old != value:
-            secrets.add_version(key, value)
-        return
-    document = old or b"{}"
-    if not document.lstrip().startswith((b"{", b"[")) or gjson.get(document, "@valid") is None:
-        raise ConflictError(
-            f"Secret {key!r} is not JSON, so property {data.property!r} can't be written into it: it is left as it is"
-        )
-    found = gjson.get(document, data.property) if old else None
-    if found is not None and found.bytes() == value:
-        return
-    new = sjson.set_string(document, data.property, value)
-    if new != old:
+    new = value
+    if data.property:
+        new = _with_property(data, old or b"", value)
+        found = gjson.get(old or b"", data.property)
+        if found is not None and found.bytes() == value:
+            return
         _check_payload(key, new)
+    if new != old:
         secrets.add_version(key, new)
+
+
+def _with_property(data: PushData, document: bytes, value: bytes) -> bytes:
+    return with_property(document, data.property, value, what=f"secret {data.remote_key!r}")
 
 
 def _check_payload(key: str, value: bytes) -> None:
@@ -177,14 +168,6 @@ def _check_payload(key: str, value: bytes) -> None:
         raise TooLargeError(
             f"The value for {key!r} has {len(value)} bytes; Secret Manager takes {LARGEST_PAYLOAD} at most"
         )
-
-
-def _is_text(value: bytes) -> bool:
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _is_ours(secret: google.Secret) -> bool:

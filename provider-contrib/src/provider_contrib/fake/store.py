@@ -24,10 +24,9 @@ from provider_common import (
     PushRemoteRef,
     RemoteRef,
     UnsupportedError,
-    sjson,
 )
 from provider_common.faults import Fault
-from provider_common.values import convert_keys
+from provider_common.values import convert_keys, with_property, without_property
 
 from provider_contrib.fake.faults import FaultCounts, fault_counts
 from provider_contrib.fake.spec import FakeStoreSpec, StoreFaultRule
@@ -104,7 +103,7 @@ class FakeStore(ProviderV2[FakeStoreSpec]):
         with self._pushed.lock:
             if data.property:
                 before = self._pushed.values.get(data.remote_key, b"")
-                value = sjson.set_string(before, data.property, value)
+                value = with_property(before, data.property, value, what=f"pushed secret {data.remote_key!r}")
             self._pushed.values[data.remote_key] = value
 
     def delete_secret(self, ref: PushRemoteRef) -> None:
@@ -113,8 +112,8 @@ class FakeStore(ProviderV2[FakeStoreSpec]):
             before = self._pushed.values.get(ref.remote_key)
             if before is None:
                 return
-            left = sjson.delete(before, ref.property) if ref.property else b"{}"
-            if left.strip() == b"{}":
+            left = without_property(before, ref.property) if ref.property else None
+            if left is None:
                 del self._pushed.values[ref.remote_key]
             else:
                 self._pushed.values[ref.remote_key] = left
