@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from eso_e2e import judged
@@ -101,11 +102,35 @@ def proxy(vault_dev: VaultApi) -> Iterator[FaultProxy]:
 
 
 @pytest.fixture(scope="module")
+def mounts(vault_dev: VaultApi) -> list[str]:
+    """Two key-value mounts and a PKI."""
+    return [*(vault_dev.mount("kv", {"version": "2"}) for _ in range(2)), vault_dev.mount("pki")]
+
+
+class Seeder:
+    """Puts secrets into the first mount past the provider, as a push would have made them."""
+
+    def __init__(self, vault: VaultApi, mount: str) -> None:
+        self._vault, self._mount = vault, mount
+
+    def put(self, store: str, key: str, value: bytes, tags: Mapping[str, str]) -> None:
+        """Create a secret, or a version of it; its tags are Vault's custom metadata."""
+        del store
+        where = quote(key)
+        self._vault("POST", f"/{self._mount}/data/{where}", {"data": json.loads(value)})
+        owned = {"custom_metadata": {"managed-by": "external-secrets", **tags}}
+        self._vault("POST", f"/{self._mount}/metadata/{where}", owned)
+
+    def delete(self, store: str, key: str) -> None:
+        """Remove a secret with all its versions; what is absent is fine."""
+        del store
+        self._vault("DELETE", f"/{self._mount}/metadata/{quote(key)}")
+
+
+@pytest.fixture(scope="module")
 def served(
-    tmp_path_factory: pytest.TempPathFactory, vault_dev: VaultApi, proxy: FaultProxy
+    tmp_path_factory: pytest.TempPathFactory, vault_dev: VaultApi, proxy: FaultProxy, mounts: list[str]
 ) -> Iterator[Served]:
-    mounts = [vault_dev.mount("kv", {"version": version}) for version in ("2", "2")]
-    mounts.append(vault_dev.mount("pki"))
     vault_dev("POST", f"/{mounts[2]}/root/generate/internal", {"common_name": "root", "ttl": "24h"})
     role = {
         "allow_any_name": True,
@@ -127,12 +152,12 @@ def served(
 
 
 @pytest.fixture(scope="module")
-def target(served: Served) -> Target:
+def target(served: Served, vault_dev: VaultApi, mounts: list[str]) -> Target:
     store = StoreTarget(
         name="kv2",
         api_version=STORES,
         kind="Vault",
-        seed="push",
+        seed=Seeder(vault_dev, mounts[0]),
         keys=(
             Existing("versioned", b"number 1", property="value", version="1"),
             Existing("versioned", b"number 2", property="value", version="2"),
