@@ -95,7 +95,8 @@ def test_run_tells_what_it_would_need_for_the_rest(target_file: Path, tmp_path: 
     )
     assert status == 0
     assert "not run: errors.denied: not seeded: needs a key that provokes it (faults.denied)" in out
-    assert isinstance(json.loads((tmp_path / "r" / "report.json").read_text())["seed"], int)
+    seed = json.loads((tmp_path / "r" / "report.json").read_text())["seed"]
+    assert f"seed of the fuzzing: {seed}\n" in out
 
 
 def test_run_judges_shows_progress_and_writes_reports(target_file: Path, tmp_path: Path) -> None:
@@ -231,6 +232,15 @@ def test_a_run_that_can_judge_nothing_is_wrong_use(
     )
     assert done.ret == pytest.ExitCode.USAGE_ERROR
     done.stderr.fnmatch_lines([f"*provider-conformance: *{said}*"])
+
+
+def test_help_asks_nobody(pytester: pytest.Pytester) -> None:
+    """Whoever looks for an option may have written the others down already."""
+    done = pytester.runpytest_subprocess(
+        "--provider-endpoint", "127.0.0.1:1", "--provider-target", "nowhere.yaml", "--help"
+    )
+    done.stdout.fnmatch_lines(["*--provider-endpoint=HOST:PORT*"])
+    assert done.ret == pytest.ExitCode.OK
 
 
 # pytest by subclass

@@ -208,6 +208,7 @@ def _run(options: argparse.Namespace, out: TextIO) -> int:
         out.write("\n".join(report.summary_lines()) + "\n")
         if not options.quiet:
             out.writelines(_not_run(report))
+            out.write(f"seed of the fuzzing: {seed}\n")
         out.writelines(f"left behind: {entry}\n" for entry in left)
         if options.report_dir:
             out.writelines(f"{file}\n" for file in write_all(report, options.report_dir))

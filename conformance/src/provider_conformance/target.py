@@ -154,6 +154,7 @@ class Faults:
     unauthenticated: str = ""
     rate_limited: str = ""
     bug: str = ""
+    """A key that shows a defect of the provider itself. Who knows of none has none to be judged by."""
     unmanaged: str = ""
     """A secret that exists and that the provider must not touch: not its own, by the backend's ownership rule."""
     oversize: str = ""

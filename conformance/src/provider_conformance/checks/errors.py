@@ -13,7 +13,7 @@ from provider_conformance import seed
 from provider_conformance.client import Answer, Code
 from provider_conformance.judge import ABSENT_OBJECT, OTHER_NAMESPACE, StoreJudge, fault
 from provider_conformance.registry import check
-from provider_conformance.verdict import Failed, NotRun
+from provider_conformance.verdict import Failed, NotApplicable, NotRun
 
 CODES: dict[str, Code] = {
     "NO_SECRET": Code.NOT_FOUND,
@@ -211,7 +211,9 @@ def defect(judge: StoreJudge) -> None:
     Likely cause: str(exception) becomes the status text.
     Fix: class name and request id; the rest goes nowhere.
     """
-    answer = judge.get(fault(judge.store.faults, "bug"))
+    if not judge.store.faults.bug:
+        raise NotApplicable("declared: no key is known that shows a defect of the provider (faults.bug)")
+    answer = judge.get(judge.store.faults.bug)
     answer.refused(Code.INTERNAL, why="the provider has a defect here")
     _no_insides("a defect", answer)
     if judge.session.leaks(answer.text):
