@@ -18,7 +18,9 @@ DATA = [
     {"key": "versioned", "value": "the current"},
     {"key": "fixture", "value": "was here before"},
     {"key": "fault/oversize", "value": "to be padded"},
+    {"key": "fault/slow", "value": "at last"},
 ]
+SLOW = 1.5
 FAULTS: list[dict[str, Any]] = [
     {"keys": ["fault/timeout", "fault/unavailable"], "status": "UNAVAILABLE"},
     {"keys": ["fault/denied"], "status": "PERMISSION_DENIED"},
@@ -27,6 +29,7 @@ FAULTS: list[dict[str, Any]] = [
     {"keys": ["fault/bug"], "status": "INTERNAL"},
     {"keys": ["fault/oversize"], "answerBytes": 5_000_000},
     {"keys": ["fault/hang"], "hang": True},
+    {"keys": ["fault/slow"], "latencyMilliseconds": int(SLOW * 1000)},
 ]
 
 
@@ -65,8 +68,9 @@ def target(served: Served) -> Target:
             Existing("versioned", b"the current"),
             Existing("fixture", b"was here before"),
         ),
-        limits=Limits(missing_property="NOT_FOUND"),
-        faults=judged.faults("fault/", hang=30, bug="fault/bug"),
+        limits=Limits(find=("name",), missing_property="NOT_FOUND"),
+        faults=judged.faults("fault/", hang=30, slow=SLOW, bug="fault/bug", unmanaged="fixture"),
+        credentials=False,
         second=Obj("main", "team-b"),
         foreign=Obj("main", "team-b"),
         invalid=Obj("nonsense", "team-a"),
@@ -78,6 +82,7 @@ def target(served: Served) -> Target:
         object="fixed",
         namespace="team-a",
         fixed=True,
+        credentials=False,
         foreign=Obj("fixed", "team-b"),
         invalid=Obj("nonsense", "team-a"),
     )
