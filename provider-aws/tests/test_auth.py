@@ -88,6 +88,14 @@ def test_a_service_account_becomes_its_role(bench: Bench) -> None:
     assert "external-secrets" in bench.proxy.requests[0].headers["user-agent"]
 
 
+def test_the_audience_of_a_service_account_is_that_of_sts_unless_it_says_otherwise(bench: Bench) -> None:
+    bench.harness.kube.add_service_account(NAMESPACE, "app", annotations={"eks.amazonaws.com/role-arn": ROLE})
+    spec = {"region": REGION, "auth": {"jwt": {"serviceAccountRef": {"name": "app"}}}}
+    read(bench, bench.harness.add_store(NAMESPACE, spec, kind="AWSSecretManager"))
+
+    assert bench.harness.kube.tokens_issued == [(NAMESPACE, "app", ("sts.amazonaws.com",))]
+
+
 def test_a_service_account_without_a_role_is_refused_by_name(bench: Bench) -> None:
     """EKS Pod Identity can't be borrowed; the message says what to do."""
     bench.harness.kube.add_service_account(NAMESPACE, "app")

@@ -55,10 +55,29 @@ def test_the_public_registry_has_no_endpoint(bench: Bench) -> None:
     assert values == {"username": b"AWS", "password": b"public", "expires_at": b"1780000000"}
 
 
-def test_a_role_is_assumed_first(bench: Bench) -> None:
-    bench.harness.generate(generator(bench, "ECRAuthorizationToken", role=ROLE))
+@pytest.mark.parametrize(
+    ("kind", "operation"),
+    [("ECRAuthorizationToken", "GetAuthorizationToken"), ("STSSessionToken", "GetSessionToken")],
+)
+def test_a_role_is_assumed_first(bench: Bench, kind: str, operation: str) -> None:
+    bench.harness.generate(generator(bench, kind, role=ROLE))
 
-    assert (bench.sent("AssumeRole"), bench.sent("GetAuthorizationToken")) == (1, 1)
+    assert (bench.sent("AssumeRole"), bench.sent(operation)) == (1, 1)
+    assert "x-amz-security-token" in bench.proxy.requests[-1].headers
+
+
+def test_a_service_account_pulls_images(bench: Bench) -> None:
+    bench.harness.kube.add_service_account(NAMESPACE, "app", annotations={"eks.amazonaws.com/role-arn": ROLE})
+    auth = {"jwt": {"serviceAccountRef": {"name": "app"}}}
+    bench.harness.generate(generator(bench, "ECRAuthorizationToken", auth=auth))
+
+    assert (bench.sent("AssumeRoleWithWebIdentity"), bench.sent("GetAuthorizationToken")) == (1, 1)
+
+
+def test_every_scope_but_public_is_a_private_registry(bench: Bench) -> None:
+    values, _ = bench.harness.generate(generator(bench, "ECRAuthorizationToken", scope="private"))
+
+    assert "proxy_endpoint" in values
 
 
 def test_a_token_comes_from_the_registry_of_its_region(bench: Bench) -> None:

@@ -243,3 +243,13 @@ def test_a_parameters_metadata_are_its_tags_whatever_the_version(bench: Bench) -
 
     assert bench.harness.get_secret(store, "/t", version="1", metadata_policy="Fetch") == b'{"env":"dev"}'
     assert b'"ResourceId": "/t"' in bench.proxy.requests[-1].body
+
+
+@pytest.mark.parametrize("kind", ["AWSSecretManager", "AWSParameterStore"])
+def test_what_can_not_be_looked_at_is_not_called_absent(bench: Bench, kind: str) -> None:
+    """With `updatePolicy: IfNotExists` the core would push over it."""
+    bench.proxy.inject(Answer.json(400, {"__type": "AccessDeniedException", "Message": "no"}))
+    with bench.harness.fails() as failure:
+        bench.harness.exists(bench.store(kind), "/db")
+
+    assert failure.code == grpc.StatusCode.PERMISSION_DENIED

@@ -266,3 +266,16 @@ def test_what_is_pushed_exists(bench: Bench) -> None:
     bench.harness.push(store, "db", {"p": b"1"}, secret_key="p")
 
     assert bench.harness.exists(store, "db", property="nope")
+    bench.harness.delete(store, "db")
+    assert not bench.harness.exists(store, "db")
+
+
+def test_a_resource_that_is_not_found_does_not_exist(bench: Bench, store: StoreHandle) -> None:
+    """Go takes this code for an absent parameter, too; a read of it is still not "no such secret"."""
+    missing = Answer.json(400, {"__type": "ResourceNotFoundException", "Message": "m"})
+    bench.proxy.inject(missing, headers=target("GetParameter"))
+
+    assert not bench.harness.exists(store, "/db")
+    with bench.harness.fails() as failure:
+        bench.harness.get_secret(store, "/db")
+    assert failure.code == grpc.StatusCode.FAILED_PRECONDITION

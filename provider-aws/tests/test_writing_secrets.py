@@ -8,7 +8,8 @@ from typing import Any
 
 import grpc
 import pytest
-from eso_e2e.faults import RecordedRequest, Reset, Respond
+from eso_e2e.faults import Answer, RecordedRequest, Reset, Respond
+from provider_aws._secret_writing import SecretOptions, SecretPush
 
 from .bench import NAMESPACE, Bench, target
 
@@ -195,11 +196,27 @@ def test_a_resource_policy_is_set_kept_and_removed_as_asked(bench: Bench, source
     assert written(bench) == {"CreateSecret": 1, "PutResourcePolicy": 1}
     assert bench.sent("GetResourcePolicy") == 1
 
+    policy(json.dumps(json.loads(POLICY), indent=4))  # the same, written otherwise
+    bench.harness.push(store, "db", {"p": b"1"}, secret_key="p", metadata=asked)
+    assert written(bench) == {"CreateSecret": 1, "PutResourcePolicy": 1}
+
     policy("")
     for _ in range(2):
         bench.harness.push(store, "db", {"p": b"1"}, secret_key="p", metadata=asked)
     assert "ResourcePolicy" not in client.get_resource_policy(SecretId="db")
     assert bench.sent("DeleteResourcePolicy") == 1
+
+
+@pytest.mark.parametrize("block", [None, True, False])
+def test_a_policy_may_be_kept_from_giving_access_to_everybody(bench: Bench, block: bool | None) -> None:
+    """What the metadata does not say is left to AWS."""
+    bench.harness.kube.add_config_map(NAMESPACE, "policy", {"json": POLICY})
+    source = {"kind": "ConfigMap", "name": "policy", "key": "json"}
+    policy = {"policySourceRef": source} | ({} if block is None else {"blockPublicPolicy": block})
+    asked = metadata(resourcePolicy=policy)
+    bench.harness.push(bench.store(), "db", {"p": b"1"}, secret_key="p", metadata=asked)
+
+    assert bench.proxy.requests[-1].json().get("BlockPublicPolicy") is block
 
 
 def test_a_policy_is_read_in_the_namespace_of_the_push_secret(bench: Bench) -> None:
@@ -251,6 +268,32 @@ def test_replicas_are_added_and_removed_as_asked(bench: Bench) -> None:
 
     bench.harness.delete(store, "db")
     assert not bench.harness.exists(store, "db")
+
+
+def test_replicas_have_the_key_of_the_secret(bench: Bench) -> None:
+    store = bench.store()
+    for regions in (["us-east-1"], ["us-east-1", "us-west-2"]):
+        asked = metadata(replicationLocations=regions, kmsKeyId="alias/mine")
+        bench.harness.push(store, "db", {"p": b"1"}, secret_key="p", metadata=asked)
+
+    (created,) = [r for r in bench.proxy.requests if "CreateSecret" in r.headers["x-amz-target"]]
+    (added,) = [r for r in bench.proxy.requests if "Replicate" in r.headers["x-amz-target"]]
+    assert created.json()["AddReplicaRegions"] == [{"Region": "us-east-1", "KmsKeyId": "alias/mine"}]
+    assert added.json()["AddReplicaRegions"] == [{"Region": "us-west-2", "KmsKeyId": "alias/mine"}]
+
+
+def test_a_secret_whose_replicas_can_not_be_removed_is_not_deleted(bench: Bench) -> None:
+    """They would be left over as secrets of their own."""
+    store = bench.store()
+    asked = metadata(replicationLocations=["us-east-1"])
+    bench.harness.push(store, "db", {"p": b"1"}, secret_key="p", metadata=asked)
+    denied = Answer.json(400, {"__type": "AccessDeniedException", "Message": "no"})
+    bench.proxy.inject(denied, headers=target("RemoveRegionsFromReplication"))
+    with bench.harness.fails() as failure:
+        bench.harness.delete(store, "db")
+
+    assert failure.code == grpc.StatusCode.PERMISSION_DENIED
+    assert bench.sent("DeleteSecret") == 0
 
 
 def test_a_secret_without_a_version_gets_its_first(bench: Bench) -> None:
@@ -461,6 +504,8 @@ def test_what_is_pushed_exists_whatever_the_property(bench: Bench) -> None:
     bench.harness.push(store, "db", {"p": b"1"}, secret_key="p")
 
     assert bench.harness.exists(store, "db", property="nope")
+    bench.harness.delete(store, "db")
+    assert not bench.harness.exists(store, "db")
 
 
 def test_a_pushed_value_is_read_back_at_once(bench: Bench) -> None:
@@ -494,3 +539,8 @@ def test_a_creation_whose_answer_is_lost_makes_one_secret(bench: Bench) -> None:
     assert bench.sent("CreateSecret") == 2
     versions = bench.aws("secretsmanager").list_secret_version_ids(SecretId="db")["Versions"]
     assert len(versions) == 1
+
+
+def test_a_push_shows_neither_value_nor_policy() -> None:
+    """The policy may be a Secret's."""
+    assert "s3cret" not in repr(SecretPush("n", "secret 'n'", "", b"s3cret", SecretOptions(), "s3cret"))

@@ -9,6 +9,7 @@ from provider_common import (
     Context,
     Find,
     InvalidRequestError,
+    MissingReferenceError,
     NoSecretError,
     PermanentError,
     PushRemoteRef,
@@ -49,7 +50,7 @@ class ParameterStore(AwsStore[AWSParameterStoreSpec]):
         """True when the parameter is there. `property` plays no part."""
         try:
             self._parameter(ref.remote_key)
-        except NoSecretError:
+        except (MissingReferenceError, NoSecretError):
             return False
         return True
 
