@@ -239,15 +239,20 @@ class Target:
     def __post_init__(self) -> None:
         if not (self.stores or self.generators):
             raise TargetError("stores, generators: the target names neither, so there is nothing to judge")
-        names = ["server", *(named.name for named in (*self.stores, *self.generators))]
-        for name in names:
-            if names.count(name) > 1:
+        for name in self.subjects:
+            if self.subjects.count(name) > 1:
                 raise TargetError(f"stores, generators: the name {name!r} is used twice; results go by it")
         for id_, reason in self.known_failures.items():
             if not reason.strip():
                 raise TargetError(f"known_failures.{id_}: a known failure needs a reason")
         if not re.fullmatch(r".+:\d+", self.endpoint):
             raise TargetError(f"endpoint: {self.endpoint!r} is not HOST:PORT")
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Names by which results go: the server itself, the stores, the generators."""
+        stores = (store.name for store in self.stores)
+        return ("server", *stores, *(generator.name for generator in self.generators))
 
     @property
     def host(self) -> str:

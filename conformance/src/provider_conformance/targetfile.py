@@ -119,14 +119,16 @@ def asked_otherwise(target: Target, *, contract: str | None = None, dialect: Any
 
 def _tls(given: Any, base: Path, folder: Path | None) -> Tls:
     """Certificates: `dir` has what the core's Secret has; the other fields add to it."""
-    content, bad_pairs = _texts(given, "tls", beside=("bad",))
+    content = _mapping(given, "tls")
+    pairs = _texts(content.pop("bad", {}), "tls.bad")
+    content = _texts(content, "tls")
     if folder is None:
         if "dir" not in content:
             raise TargetError("tls.dir: the folder with ca.crt, client.crt and client.key has to be given")
         folder = base / content["dir"]
     content.pop("dir", None)
     cert, key = _pair(folder)
-    bad = {name: _pair(base / where) for name, where in _texts(bad_pairs, "tls.bad")[0].items()}
+    bad = {name: _pair(base / where) for name, where in pairs.items()}
     ca_key = content.pop("ca_key", "")
     rewrite = content.pop("rewrite_dir", "")
     name = content.pop("server_name", "")
@@ -143,16 +145,18 @@ def _tls(given: Any, base: Path, folder: Path | None) -> Tls:
     )
 
 
-def _texts(value: Any, path: str, *, beside: tuple[str, ...] = ()) -> tuple[dict[str, str], Any]:
-    """A mapping of texts, and what stands in it under the names in `beside`, which has another form."""
+def _mapping(value: Any, path: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TargetError(f"{path}: has to be a mapping")
-    other = next((value[name] for name in beside if name in value), {})
-    texts = {str(name): entry for name, entry in value.items() if name not in beside}
-    for name, entry in texts.items():
+    return {str(name): entry for name, entry in value.items()}
+
+
+def _texts(value: Any, path: str) -> dict[str, str]:
+    found = _mapping(value, path)
+    for name, entry in found.items():
         if not isinstance(entry, str):
             raise TargetError(f"{path}.{name}: has to be a text")
-    return texts, other
+    return found
 
 
 def _command(value: Any, path: str) -> tuple[str, ...]:
@@ -281,9 +285,7 @@ def _typed(hint: Any, value: Any, path: str, base: Path) -> Any:
     if hint in _NESTED:
         return _build(hint, value, f"{path}.", base)
     if origin is not None:  # a mapping of texts
-        if not isinstance(value, dict):
-            raise TargetError(f"{path}: has to be a mapping")
-        return {str(key): str(entry) for key, entry in value.items()}
+        return {name: str(entry) for name, entry in _mapping(value, path).items()}
     if hint is float and isinstance(value, int):
         return float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
