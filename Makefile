@@ -11,7 +11,7 @@ WORKERS ?= auto
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart demo-vault demo-aws demo-gcp test test-newest check fmt lint types layers proto-lint fresh docs bench generate lock servers conformance clean
+.PHONY: help setup quickstart demo-vault demo-aws demo-gcp test test-newest check fmt lint types layers proto-lint fresh docs wheels bench generate lock servers conformance clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -72,6 +72,9 @@ conformance: $(READY)  ## judge every provider, and make the compatibility matri
 	@$(BIN)/python -m pytest -q -n0 provider-*/tests/test_conformance.py conformance/tests/test_providers.py --provider-report-dir build/conformance
 	@$(BIN)/python -m pytest -q -n0 provider-*/tests/test_conformance.py --provider-report-dir build/conformance --provider-contract 1.0
 	@$(BIN)/provider-conformance matrix build/conformance/*/report.json --output docs/compatibility.md
+
+wheels: $(READY)  ## build every distribution into dist/
+	@for member in $(filter-out e2e,$(MEMBERS)); do $(UV) build --quiet --wheel --out-dir dist ./$$member || exit 1; done; ls dist/*.whl
 
 bench: $(READY)  ## measure side by side, in one run; writes benchmarks/results.json
 	@$(BIN)/python -m benchmarks.run

@@ -16,9 +16,7 @@ class HelloSpec(sdk.Spec):
     token_secret_ref: sdk.SecretKeySelector  # `tokenSecretRef` in the manifest
 
 
-class HelloStore(sdk.ProviderV2[HelloSpec]):
-    """One service opened with one token. The SDK keeps it open, and closes it."""
-
+class HelloStore(sdk.ProviderV2[HelloSpec]):  # one service, opened with one token; the SDK closes it
     def __init__(self, http: urllib3.HTTPConnectionPool) -> None:
         self._http = http
 
@@ -34,10 +32,12 @@ class HelloStore(sdk.ProviderV2[HelloSpec]):
             raise sdk.TemporaryError(f"{self._http.host} does not answer: {type(error).__name__}") from None
         if answer.status == 404:
             raise sdk.NoSecretError(ref.key)
+        said = f"{self._http.host} answered {answer.status} for {ref.key!r}"
         if answer.status in {401, 403}:
-            raise sdk.AccessDeniedError(f"{self._http.host} refuses the token: check tokenSecretRef")
+            raise sdk.AccessDeniedError(f"{said}: check tokenSecretRef")
         if answer.status != 200:
-            raise sdk.TemporaryError(f"{self._http.host} answered {answer.status} for {ref.key!r}")
+            again = answer.status == 429 or answer.status >= 500
+            raise sdk.TemporaryError(said) if again else sdk.PermanentError(said)
         return answer.data  # whole; the SDK applies `property`
 
     def close(self) -> None:

@@ -2,57 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote
 
+import provider_conformance.cli
 import pytest
 import yaml
+from backend import Service
 from grpc import StatusCode
 from hello import HelloStore, PinGenerator
 from provider_common.testing import ProviderHarness, StoreHandle
 
-
-class Service(ThreadingHTTPServer):
-    """The backend: values by key, for who knows the token."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.values = {"greeting": b'{"en": "hello"}', "a/b c": b"\x00\xff"}
-        self.token = "open-sesame"
-        self.broken = False
-        self.asked: list[str] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Service
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        key = unquote(self.path.removeprefix("/v1/"))
-        self.server.asked.append(key)
-        if self.server.broken:
-            return self.answer(500)
-        if self.headers["Authorization"] != f"Bearer {self.server.token}":
-            return self.answer(403)
-        return self.answer(200, self.server.values[key]) if key in self.server.values else self.answer(404)
-
-    def answer(self, status: int, body: bytes = b"not for your eyes") -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Say nothing."""
+HERE = Path(__file__).parent
 
 
 @pytest.fixture
@@ -162,6 +128,15 @@ def test_a_pin_has_the_digits_asked_for(harness: ProviderHarness) -> None:
     assert all(len(pin) == 12 and pin.isdigit() for pin in pins)
 
 
+def test_what_the_service_refuses_is_not_asked_again(harness: ProviderHarness, store: StoreHandle) -> None:
+    """Only a service that is down or busy may answer differently in a while; a URL that is too long stays too long."""
+    with harness.fails() as failure:
+        harness.get_secret(store, "k" * 100_000)
+
+    assert failure.code is StatusCode.FAILED_PRECONDITION
+    assert not failure.error.retryable
+
+
 def test_a_bad_setting_is_refused_by_name(harness: ProviderHarness) -> None:
     """The model says what may be written; nobody wrote a check."""
     with harness.fails() as failure:
@@ -173,7 +148,7 @@ def test_a_bad_setting_is_refused_by_name(harness: ProviderHarness) -> None:
 
 def test_the_manifests_fit_the_models() -> None:
     """What the README tells people to apply."""
-    folder = Path(__file__).parent / "manifests"
+    folder = HERE / "manifests"
     specs = {
         doc["kind"]: doc["spec"]
         for file in folder.glob("*.yaml")
@@ -189,7 +164,7 @@ def test_the_manifests_fit_the_models() -> None:
 def test_it_is_a_program() -> None:
     """`python hello.py crds` prints what to apply to a cluster."""
     done = subprocess.run(
-        [sys.executable, Path(__file__).parent / "hello.py", "crds"],
+        [sys.executable, HERE / "hello.py", "crds"],
         capture_output=True,
         check=True,
         timeout=60,
@@ -202,6 +177,45 @@ def test_it_is_a_program() -> None:
     ]
 
 
+@pytest.mark.slow
+def test_the_suite_finds_nothing_wrong(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What the README tells people to run, on free ports, and without the checks of the other profile and those that wait."""
+    manifests, ready = tmp_path / "manifests", tmp_path / "ready.json"
+    manifests.mkdir()
+    shown = (HERE / "manifests/hello.yaml").read_text()
+    (manifests / "hello.yaml").write_text(shown.replace("http://127.0.0.1:8200", service.url))
+    provider = [sys.executable, str(HERE / "hello.py")]
+    subprocess.run([*provider, "certs", "--out", str(tmp_path / "certs")], check=True, timeout=60)
+    serve = [
+        *("serve", "--tls-dir", str(tmp_path / "certs"), "--manifests", str(manifests)),
+        *("--ready-file", str(ready), "--port=0", "--http-port=0"),
+    ]
+    with subprocess.Popen([*provider, *serve]) as process:
+        try:
+            ports = wait_for_ports(ready)
+            told = (HERE / "target.yaml").read_text().replace(":8081/", f":{ports['http_port']}/")
+            target = tmp_path / "target.yaml"
+            target.write_text(told.replace("[python, backend.py", f"[{sys.executable}, {HERE}/backend.py"))
+            monkeypatch.setenv("HELLO_URL", service.url)
+            where = ["--target", str(target), "--endpoint", f"localhost:{ports['port']}"]
+            status = provider_conformance.cli.main(["run", *where, "--profile=core", "--no-slow"])
+        finally:
+            process.terminate()
+
+    assert (status, process.returncode) == (0, 0), capfd.readouterr().out
+
+
+def wait_for_ports(ready: Path) -> dict[str, int]:
+    deadline = time.monotonic() + 60
+    while not ready.exists():
+        assert time.monotonic() < deadline, "the provider did not become ready"
+        time.sleep(0.02)
+    ports: dict[str, int] = json.loads(ready.read_text())
+    return ports
+
+
 def test_it_is_complete_in_sixty_lines() -> None:
     """If the SDK makes a provider longer, the SDK is what has to change."""
-    assert len((Path(__file__).parent / "hello.py").read_text().splitlines()) <= 60
+    assert len((HERE / "hello.py").read_text().splitlines()) <= 60
