@@ -15,13 +15,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\r?\n.+?-----END \1-----[ \t]*(?:\r?\n|$)", re.DOTALL)
+
+
+_DAMAGED = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What `cryptography` raises for bytes that are no certificate; often only when a part of it is asked for."""
 
 
 class CertificateError(ValueError):
@@ -38,8 +49,11 @@ class Authority:
     not_after: datetime
 
     def parsed(self) -> x509.Certificate | None:
-        """The certificate for checks that need its key; None when `cryptography` refuses such serial numbers."""
-        return x509.load_pem_x509_certificate(self.pem) if self.serial > 0 else None
+        """The certificate for checks that need its key; None when only `ssl` reads it (a serial number of 0, say)."""
+        try:
+            return x509.load_pem_x509_certificate(self.pem) if self.serial > 0 else None
+        except _DAMAGED:
+            return None
 
 
 def pem_blocks(pem: bytes, label: str = "") -> list[bytes]:
@@ -63,9 +77,10 @@ def _authority(block: bytes) -> Authority:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(cadata=block.decode("ascii"))
-    except (ssl.SSLError, UnicodeDecodeError):
+        facts = context.get_ca_certs()
+        moments = [_moment(str(fact[when])) for fact in facts for when in ("notBefore", "notAfter")]
+    except (ssl.SSLError, ValueError):
         raise CertificateError("it holds a certificate that can't be read: damaged PEM or DER") from None
-    facts = context.get_ca_certs()
     if not facts:
         raise CertificateError(
             "it holds a certificate that is not a CA (basicConstraints CA:TRUE is missing); "
@@ -74,8 +89,7 @@ def _authority(block: bytes) -> Authority:
     return Authority(
         block,
         int(str(facts[0]["serialNumber"]), 16),
-        _moment(str(facts[0]["notBefore"])),
-        _moment(str(facts[0]["notAfter"])),
+        *moments[:2],
     )
 
 
@@ -89,9 +103,15 @@ def read_chain(pem: bytes) -> list[x509.Certificate]:
     if not blocks:
         raise CertificateError("it holds no PEM certificate")
     try:
-        return [x509.load_pem_x509_certificate(block) for block in blocks]
-    except ValueError:
+        chain = [x509.load_pem_x509_certificate(block) for block in blocks]
+        for certificate in chain:
+            certificate.public_key()
+            certificate.extensions  # noqa: B018 - read at first use
+    except UnsupportedAlgorithm:
+        raise CertificateError("its certificate has a key of an unknown kind") from None
+    except _DAMAGED:
         raise CertificateError("its certificate can't be read: damaged PEM or DER") from None
+    return chain
 
 
 def read_leaf(pem: bytes) -> x509.Certificate:
@@ -122,13 +142,16 @@ def read_key(pem: bytes) -> PrivateKey:
 def belong_together(key: PrivateKey, certificate: x509.Certificate) -> bool:
     """True when `key` is the private half of the certificate's key."""
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return key.public_key().public_bytes(*form) == certificate.public_key().public_bytes(*form)
+    try:
+        return key.public_key().public_bytes(*form) == certificate.public_key().public_bytes(*form)
+    except _DAMAGED:
+        return False
 
 
 def issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
     """True when `authority` has signed `certificate`."""
     try:
         certificate.verify_directly_issued_by(authority)
-    except Exception:  # noqa: BLE001 - a wrong name, algorithm or signature all mean: not by this one
+    except (*_DAMAGED, InvalidSignature):  # a wrong name, algorithm or signature all mean: not by this one
         return False
     return True
