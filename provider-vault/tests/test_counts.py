@@ -54,6 +54,21 @@ def test_a_thousand_reads_of_one_store_are_one_login_and_no_lookup(
     }
 
 
+def test_a_refusal_counts_as_an_error_and_a_miss_does_not(bench: Bench, kv2: str) -> None:
+    """That a secret is absent is an answer; dashboards alert on errors."""
+    policy = bench.vault.write_policy(f'path "{kv2}/data/mine/*" {{ capabilities = ["read"] }}')
+    store = bench.store(kv2, token=bench.vault.create_token(policies=[policy]))
+    assert bench.harness.exists(store, "mine/nobody") is False
+    with bench.harness.fails():
+        bench.harness.exists(store, "theirs")
+    counted = {
+        line.partition('status="')[2].split('"')[0]: float(line.rsplit(" ", 1)[1])
+        for line in bench.harness.metrics().splitlines()
+        if line.startswith("externalsecret_provider_api_calls_count{") and 'call="ReadSecretData"' in line
+    }
+    assert counted == {"success": 1, "error": 1}
+
+
 def test_ten_properties_of_ten_secrets_are_ten_reads(vault_dev: Any, kv2: str) -> None:
     """What one ExternalSecret asks at once is read once per secret."""
     config = replace(ServerConfig(), read_window=30.0)

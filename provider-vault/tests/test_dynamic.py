@@ -79,6 +79,30 @@ def test_get_reads_with_its_query(bench: Bench, kv2: str, method: str) -> None:
 
 
 @pytest.mark.real
+@pytest.mark.parametrize(
+    ("method", "verb", "query", "body"),
+    [
+        ("GET", "GET", "?a=1&a=2&b=%3F", b""),
+        ("LIST", "GET", "?list=true", b""),
+        ("DELETE", "DELETE", "", b""),
+        ("POST", "PUT", "", b'{"p":[1]}'),
+        ("PATCH", "PUT", "", b'{"p":[1]}'),
+    ],
+)
+def test_parameters_are_the_body_of_a_write_and_the_query_of_a_get(
+    bench: Bench, fault_proxy: Any, *, method: str, verb: str, query: str, body: bytes
+) -> None:  # fmt: skip
+    """What a method has no place for is left out."""
+    proxy = fault_proxy(bench.vault.address)
+    proxy.inject(Made(200, b'{"data":{"k":"v"}}'), path="/v1/any/path")
+    spec = {"provider": {**bench.spec(None), "server": proxy.url}, "path": "any/path", "method": method}
+    both = {"parameters": {"p": [1]}, "getParameters": {"a": ["1", "2"], "b": ["?"]}}
+    assert bench.harness.generate(bench.harness.add_generator(NAMESPACE, {**spec, **both}))[0] == {"k": b"v"}
+    sent = proxy.requests[-1]
+    assert (sent.method, sent.path, sent.body) == (verb, f"/v1/any/path{query}", body)
+
+
+@pytest.mark.real
 def test_list_and_delete_are_methods_too(bench: Bench, vault_dev: VaultApi) -> None:
     mount = vault_dev.mount("kv", {"version": "1"})
     bench.vault("POST", f"/{mount}/one", {"a": "b"})
@@ -284,6 +308,25 @@ def test_its_own_retry_settings_are_applied(bench: Bench, kv2: str, fault_proxy:
     settings = {"retrySettings": {"maxRetries": 3, "retryInterval": "10ms"}}
     values, _ = bench.harness.generate(bench.harness.add_generator(NAMESPACE, {**spec, **settings}))
     assert json.loads(values["data"]) == {"n": "1"}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("settings", "tries"),
+    [({"retryInterval": "10ms"}, 3), ({"maxRetries": 0}, 1), ({"maxRetries": 4, "retryInterval": "10ms"}, 5)],
+    ids=["only the pause", "none", "both"],
+)
+def test_retry_settings_say_what_they_say_and_no_more(
+    bench: Bench, fault_proxy: Any, settings: dict[str, Any], tries: int
+) -> None:
+    """Whoever sets the pause only did not ask for no retries at all."""
+    proxy = fault_proxy(bench.vault.address)
+    proxy.inject(Made(503, b"{}"), path="/v1/any/path")
+    spec = {"provider": {**bench.spec(None), "server": proxy.url}, "path": "any/path"}
+    with bench.harness.fails() as failure:
+        bench.harness.generate(bench.harness.add_generator(NAMESPACE, {**spec, "retrySettings": settings}))
+    assert failure.code is StatusCode.UNAVAILABLE
+    assert proxy.count(path="/v1/any/path") == tries
 
 
 @pytest.mark.parametrize(

@@ -466,3 +466,16 @@ def test_a_redirect_to_another_scheme_is_not_followed(bench: Bench, kv2: str, fa
         bench.harness.get_secret(store, "app")
     assert failure.code is StatusCode.INVALID_ARGUMENT
     assert other.requests == []
+
+
+@pytest.mark.real
+def test_redirects_that_go_in_circles_end(bench: Bench, kv2: str, fault_proxy: Any) -> None:
+    """A standby sends to the active node, and that one answers: one step is all there is to follow."""
+    proxy = fault_proxy(bench.vault.address)
+    store = bench.through(proxy, kv2)
+    bench.harness.exists(store, "warm")
+    proxy.inject(Made(307, b"", {"Location": f"{proxy.url}/v1/{kv2}/data/app"}), path=f"{kv2}/data/app")
+    with bench.harness.fails() as failure:
+        bench.harness.get_secret(store, "app")
+    assert failure.code is StatusCode.FAILED_PRECONDITION
+    assert proxy.count(path=f"{kv2}/data/app") == 2

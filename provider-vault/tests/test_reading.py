@@ -22,6 +22,15 @@ def test_a_v2_key_may_hold_the_mount_or_not(bench: Bench, kv2: str, key: str) ->
     assert bench.harness.get_secret(store, key.format(mount=kv2, name="spelled/app")) == b'{"a":"1"}'
 
 
+@pytest.mark.parametrize("key", ["{name}", "/{name}", "{mount}/{name}", "//{name}"])
+def test_a_v1_key_may_hold_the_mount_or_not(bench: Bench, kv1: str, key: str) -> None:
+    bench.vault("POST", f"/{kv1}/data/spelled/app", {"a": "1"})
+    store = bench.store(kv1, version="v1")
+    assert (
+        bench.harness.get_secret(store, key.format(mount=kv1, name="data/spelled/app"), property="a") == b"1"
+    )
+
+
 @pytest.mark.parametrize("key", ["{mount}/{name}", "{mount}/data/{name}"])
 def test_without_a_path_the_key_begins_with_the_mount(bench: Bench, kv2: str, key: str) -> None:
     bench.vault("POST", f"/{kv2}/data/pathless/data/app", {"data": {"a": "1"}})
@@ -31,13 +40,15 @@ def test_without_a_path_the_key_begins_with_the_mount(bench: Bench, kv2: str, ke
     )
 
 
-def test_a_mount_may_have_slashes(bench: Bench) -> None:
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_mount_may_have_slashes(bench: Bench, version: str) -> None:
     """The first segment of a key is not always the mount; Vault knows where it ends."""
-    bench.vault("POST", "/sys/mounts/deep/team/kv", {"type": "kv", "options": {"version": "1"}})
-    bench.vault("POST", "/deep/team/kv/app", {"a": "1"})
-    assert bench.harness.get_secret(bench.store("deep/team/kv", version="v1"), "app", property="a") == b"1"
-    keyed = bench.store(None, version="v1", name="keyed")
-    assert bench.harness.get_secret(keyed, "deep/team/kv/app", property="a") == b"1"
+    mount = f"deep/{version}/kv"
+    bench.vault("POST", f"/sys/mounts/{mount}", {"type": "kv", "options": {"version": version[1:]}})
+    store, keyed = bench.store(mount, version=version), bench.store(None, version=version, name="keyed")
+    bench.harness.push(store, "app", {"a": b"1"}, timeout=25)  # a new v2 mount is a while in the making
+    for of, key in ((store, "app"), (store, f"/{mount}/app"), (keyed, f"{mount}/app")):
+        assert bench.harness.get_secret(of, key, property="a") == b"1"
 
 
 def test_a_folder_named_like_the_mount_is_reached_by_writing_the_mount_twice(bench: Bench, kv2: str) -> None:

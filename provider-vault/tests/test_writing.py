@@ -333,10 +333,12 @@ COSTS = {
     "v2 equal": ("v2", "equal", {"ReadSecretData": 2}),
     "v2 changed": ("v2", "changed", {"ReadSecretData": 2, "WriteSecretData": 1}),
     "v2 delete": ("v2", "delete", {"ReadSecretData": 2, "DeleteSecret": 1}),
+    "v2 delete one property": ("v2", "delete one", {"ReadSecretData": 2, "DeleteSecret": 1}),
     "v1 new": ("v1", "new", {"ReadSecretData": 1, "WriteSecretData": 1}),
     "v1 equal": ("v1", "equal", {"ReadSecretData": 1}),
     "v1 changed": ("v1", "changed", {"ReadSecretData": 1, "WriteSecretData": 1}),
     "v1 delete": ("v1", "delete", {"ReadSecretData": 1, "DeleteSecret": 1}),
+    "v1 delete one property": ("v1", "delete one", {"ReadSecretData": 1, "DeleteSecret": 1}),
 }
 
 
@@ -347,12 +349,13 @@ def test_writes_cost_no_more_calls_than_needed(bench: Bench, kv1: str, kv2: str,
     key = f"cost/{case.replace(' ', '-')}"
     bench.harness.exists(store, "cost/warm")
     if action != "new":
-        bench.harness.push(store, key, {"a": b"1"})
+        bench.harness.push(store, key, {"a": b"1", **({"b": b"2"} if action == "delete one" else {})})
     actions = {
         "new": lambda: bench.harness.push(store, key, {"a": b"1"}),
         "equal": lambda: bench.harness.push(store, key, {"a": b"1"}),
         "changed": lambda: bench.harness.push(store, key, {"a": b"2"}),
         "delete": lambda: bench.harness.delete(store, key),
+        "delete one": lambda: bench.harness.delete(store, key, property="b"),
     }
     assert cost(bench, actions[action]) == expected
 
