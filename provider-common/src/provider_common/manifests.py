@@ -129,7 +129,10 @@ def _content(path: Path) -> bytes:
 def _documents(content: bytes, *, is_json: bool) -> Iterator[tuple[int, Any]]:
     if is_json:
         try:
-            yield 1, json.loads(content)
+            document = json.loads(content, object_pairs_hook=_object_of)
+            if b"\\ud" in content.lower():
+                json.dumps(document, ensure_ascii=False).encode()
+            yield 1, document
         except json.JSONDecodeError as error:
             raise ManifestError(f"line {error.lineno}: not valid JSON") from None
         except (ValueError, RecursionError):
@@ -143,6 +146,8 @@ def _documents(content: bytes, *, is_json: bool) -> Iterator[tuple[int, Any]]:
         _check_depth(content)
         while loader.check_node():
             node = loader.get_node()
+            if (line := _repeated_key(node)) is not None:
+                raise ManifestError(f"line {line}: a key that the mapping has already")
             line, document = node.start_mark.line + 1, loader.construct_document(node)
             if _weight(document, {}) > _MOST_VALUES:
                 raise ManifestError(f"line {line}: its aliases stand for more than {_MOST_VALUES} values")
@@ -158,12 +163,42 @@ def _documents(content: bytes, *, is_json: bool) -> Iterator[tuple[int, Any]]:
         loader.dispose()
 
 
+def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ManifestError("line 1: a key that the object has already")
+    return made
+
+
+def _repeated_key(root: Any) -> int | None:
+    """The line of a key that its mapping has already: one of the two would be lost without a word, and Kubernetes refuses it."""
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen or isinstance(node, yaml.ScalarNode):
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+            continue
+        keys: set[tuple[str, str]] = set()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in keys:
+                    return int(key.start_mark.line) + 1
+                keys.add((key.tag, key.value))
+            waiting.append(value)
+    return None
+
+
 def _check_depth(content: bytes) -> None:
     """In libyaml nested nodes are built by a function that calls itself, and nobody limits it: it would end the process."""
     longest = max(map(len, content.splitlines()), default=0)
     if longest < _DEEPEST and content.count(b"[") + content.count(b"{") < _DEEPEST:
         return  # blocks are as deep as lines are indented, the rest needs brackets
     depth = 0
+    event: Any
     for event in yaml.parse(content, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1

@@ -56,6 +56,10 @@ ODD = {
     ),
     "what holds itself": (text(HEAD + "  a: &a [*a]"), "spec can't be expressed as JSON"),
     "code": (text(HEAD + "  a: !!python/object/apply:os.abort []"), "line 5: not valid YAML"),
+    "a key twice": (
+        text(HEAD + "  a: 1\n  b: {c: 1,\n    c: 2}\n"),
+        "line 7: a key that the mapping has already",
+    ),
     "a number of six thousand digits": (text(HEAD + "  a: " + "9" * 6000), "line 1: not valid YAML"),
     "bytes that are no text": (
         lambda path: path.write_bytes(HEAD.encode() + b"  a: \xff\x00"),
@@ -77,6 +81,24 @@ def test_an_odd_file_is_named_and_the_others_count(
     assert said in found.problems["odd.yaml"]
     assert len(found.problems["odd.yaml"]) < 200
     assert ("g/v1", "Thing", "default", "well") in found.entries
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ('{"a": 1, "a": 2}', "line 1: a key that the object has already"),
+        (r'{"a": "\ud800"}', "line 1: not valid JSON"),
+    ],
+    ids=["a key twice", "half a character"],
+)
+def test_json_is_looked_at_as_closely(tmp_path: Path, spec: str, said: str) -> None:
+    """Python would take the last of two, and text that can't be written or sent."""
+    head = '{"apiVersion": "g/v1", "kind": "Thing", "metadata": {"name": "odd"}, "spec": '
+    (tmp_path / "a.json").write_text(f"{head}{spec}}}")
+    with pytest.raises(ManifestError, match=said):
+        read_manifests(tmp_path / "a.json")
+    (tmp_path / "a.json").write_text(head + r'{"a": "\ud83d\ude00"}}')
+    assert read_manifests(tmp_path / "a.json").manifests[0].content["spec"] == {"a": "\U0001f600"}
 
 
 def test_a_pipe_in_place_of_a_manifest_is_an_error_for_other_readers_too(tmp_path: Path) -> None:
