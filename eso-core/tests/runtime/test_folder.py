@@ -78,13 +78,26 @@ def test_a_v1_store_is_noted(folder: Any) -> None:
     assert "SecretStore default/old is a v1 object" in loaded.notes[0]
 
 
+@pytest.mark.parametrize("spec", ["&s {more: *s}", "{1: a, b: c}", "[2024-01-01, !!binary aGk=]"])
+def test_an_object_that_is_no_json_is_for_its_provider_to_refuse(folder: Any, spec: str) -> None:
+    """The core only wants to see when it changes."""
+    text = f"apiVersion: provider.secretstore.external-secrets.io/v2alpha1\nkind: Fake\nmetadata: {{name: f}}\nspec: {spec}"
+    folder.write("a.yaml", text)
+    before = load(folder.path)
+    folder.write("a.yaml", text.replace(spec, "{}"))
+    after = load(folder.path)
+    assert before.problems == after.problems == []
+    assert list(before.digests) == list(after.digests)
+    assert before.digests != after.digests
+
+
 def test_what_can_not_be_looked_into_is_a_problem(folder: Any) -> None:
     """Else the Secrets of what is behind it would be removed."""
     folder.write("a.yaml", folder.store)
     (folder.path / "b.yaml").symlink_to(folder.path / "gone.yaml")
     loaded = load(folder.path)
     assert loaded.whole is False
-    assert loaded.problems == [f"{folder.path / 'b.yaml'} is a link that leads nowhere: correct or remove it"]
+    assert loaded.problems == ["b.yaml: No such file or directory"]
 
 
 def test_a_folder_without_manifests_is_not_whole(folder: Any) -> None:

@@ -6,7 +6,6 @@ The providers' own objects are not understood here, only noticed when they chang
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -93,12 +92,8 @@ def _files(folder: Path) -> tuple[list[Path], list[str]]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = Path(where, name)
-            if name.startswith(".") or path.suffix not in SUFFIXES:
-                continue
-            if path.is_file():
+            if not name.startswith(".") and path.suffix in SUFFIXES:
                 found.append(path)
-            elif path.is_symlink():
-                problems.append(f"{path} is a link that leads nowhere: correct or remove it")
     return sorted(found), problems
 
 
@@ -180,9 +175,10 @@ def _take(loaded: Loaded, manifest: Manifest, place: str) -> None:
     elif manifest.api_version == "v1":
         _take_core(loaded, manifest, place)
     else:
-        text = json.dumps(manifest.content.get("spec"), sort_keys=True, default=str)
+        # What JSON can't express is for the provider to refuse; that it changed is seen all the same.
+        text = repr(manifest.content.get("spec"))
         key = (manifest.api_version, manifest.kind, manifest.namespace, manifest.name)
-        loaded.digests[key] = hashlib.sha256(text.encode()).hexdigest()
+        loaded.digests[key] = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def _take_store(loaded: Loaded, manifest: Manifest) -> None:
