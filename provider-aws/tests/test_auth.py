@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.parse
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -505,6 +506,29 @@ def test_a_session_that_ended_early_is_replaced_once(
 
     assert len(sts_calls(bench)) == 2
     assert bench.sent("DescribeSecret") == 2
+
+
+def test_many_who_meet_a_session_that_ended_share_the_next(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody sees an error, and STS one request."""
+    monkeypatch.setattr("provider_aws._sessions.REFUSED_FOR", 0.0)
+    store = bench.store(role=ROLE)
+    bench.harness.exists(store, "db")
+    ended = Answer.json(400, {"__type": "ExpiredTokenException", "Message": "m"})
+    bench.proxy.inject(ended, headers={"Authorization": signed_by(bench, "GetSecretValue")})
+    with ThreadPoolExecutor(12) as pool:
+        assert all(
+            pool.map(
+                lambda _: bench.harness.exists(
+                    store,
+                    "db",
+                ),
+                range(36),
+            )
+        )
+
+    assert len(sts_calls(bench)) == 2
 
 
 def test_a_new_session_that_is_denied_is_not_replaced(bench: Bench) -> None:

@@ -129,6 +129,24 @@ def test_a_waiter_has_its_own_deadline(cache: SessionCache, sts: Sts) -> None:
         leader.result()
 
 
+def test_who_was_refused_waits_for_another_no_longer_than_its_time(cache: SessionCache, sts: Sts) -> None:
+    keys = cache.get("a", sts).keys
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        started.set()
+        go_on.wait(10)
+
+    sts.now, sts.gate = LIFE - 200, slow
+    with ThreadPoolExecutor(1) as pool:
+        renewal = pool.submit(cache.get, "a", sts)
+        assert started.wait(10)
+        with call_deadline(0.05), pytest.raises(DeadlineError):
+            cache.drop("a", keys)
+        go_on.set()
+        renewal.result()
+
+
 def test_refused_keys_are_dropped_unless_they_are_brand_new(cache: SessionCache, sts: Sts) -> None:
     """A session that AWS refuses at once is not the session's fault: asking again would go round in circles."""
     keys = cache.get("a", sts).keys
@@ -136,6 +154,7 @@ def test_refused_keys_are_dropped_unless_they_are_brand_new(cache: SessionCache,
     sts.now = REFUSED_FOR
 
     assert cache.drop("a", keys)
+    assert cache.drop("a", keys)  # by a call that was refused at the same time
     assert cache.get("a", sts).keys.access_key == "key-2"
     assert cache.drop("a", keys)
     assert cache.get("a", sts).keys.access_key == "key-2"

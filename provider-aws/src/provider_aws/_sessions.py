@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from provider_common import DeadlineError, ProviderError, TemporaryError, remaining
@@ -81,11 +82,10 @@ class SessionCache:
         so new that it can't be that.
         """
         cell = self._cell(key)
-        with cell.lock:
-            session = cell.session
-            if session is None or session.keys != keys:
-                return session is not None
-            if self.clock() - session.starts < REFUSED_FOR:
+        with _held(cell):
+            if cell.session is None or cell.session.keys != keys:
+                return True  # another call that was refused was here first
+            if self.clock() - cell.session.starts < REFUSED_FOR:
                 return False
             cell.session = None
             return True
@@ -120,10 +120,7 @@ class SessionCache:
 
     def _new(self, cell: _Cell, make: Callable[[], Session]) -> Session:
         seen = cell.attempts
-        if not cell.lock.acquire(timeout=remaining()):
-            remaining()
-            raise TemporaryError("Another call's request to AWS STS does not come to an end")
-        try:
+        with _held(cell):
             session, now = cell.session, self.clock()
             if session is not None and not session.spent(now):
                 return session
@@ -141,5 +138,15 @@ class SessionCache:
                 cell.failed_until = self.clock() + (AWAY_FOR if error.retryable else REFUSED_FOR)
                 raise
             return made
-        finally:
-            cell.lock.release()
+
+
+@contextmanager
+def _held(cell: _Cell) -> Iterator[None]:
+    """Alone with `cell`. Raises DeadlineError when the caller's time ends first, TemporaryError when all waiting is in vain."""
+    if not cell.lock.acquire(timeout=remaining()):
+        remaining()
+        raise TemporaryError("Another call's request to AWS STS does not come to an end")
+    try:
+        yield
+    finally:
+        cell.lock.release()
