@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from grpc import StatusCode
@@ -87,6 +87,48 @@ def test_two_namespaces_never_share_a_token(cloud: Cloud) -> None:
     with cloud.harness.fails() as failure:
         cloud.harness.exists(cloud.harness.add_store("team-b", spec, name="again"), "db")
     assert failure.code is StatusCode.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [
+        {
+            "workloadIdentity": {
+                "serviceAccountRef": {"name": "app"},
+                "clusterLocation": "l",
+                "clusterName": "c",
+            }
+        },
+        {
+            "workloadIdentityFederation": {
+                "serviceAccountRef": {"name": "app"},
+                "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/k",
+            }
+        },
+    ],
+    ids=["workload", "federation"],
+)
+def test_accounts_of_one_name_in_two_namespaces_never_share_a_token(
+    cloud: Cloud, auth: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One manifest, two teams: who asks Google is the ServiceAccount, and that is the namespace's. Its token lives 15 minutes."""
+    cloud.google.put("db", b"1")
+    kube, lives = cloud.harness.kube, []
+    issue = kube.create_token
+
+    def create_token(namespace: str, name: str, **more: Any) -> Any:
+        lives.append(more["expiration_seconds"])
+        return issue(namespace, name, **more)
+
+    monkeypatch.setattr(kube, "create_token", create_token)
+    for namespace in ("team-a", "team-b", "team-b"):
+        kube.add_service_account(namespace, "app", uid=f"uid-of-{namespace}")
+        store = cloud.harness.add_store(namespace, {"projectID": "acme", "auth": auth})
+        assert cloud.harness.get_secret(store, "db") == b"1"
+
+    subjects = [request["subject_token"] for request in cloud.tokens.subjects]
+    assert subjects == ["token-team-a-app-1", "token-team-b-app-2"]
+    assert lives == [900, 900]
 
 
 def test_every_call_is_counted_failed_ones_as_errors(cloud: Cloud) -> None:

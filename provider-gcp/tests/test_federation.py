@@ -184,6 +184,35 @@ class TestConfig:
         assert [headers["x-store"] for headers in asked] == ["one", "two"]
         assert not any("cookie" in headers for headers in asked)
 
+    def test_an_address_that_leads_elsewhere_is_not_followed(self, cloud: Cloud) -> None:
+        """The manifest repeats the first address, and nobody the second."""
+        url = "https://idp.example/token"
+        cloud.proxy.route("idp.example", "http://127.0.0.1:9")
+        away = Answer(302, headers={"Location": "http://169.254.169.254/latest/meta-data"}, body=b"subject")
+        cloud.proxy.inject(away, host="idp.example")
+        store = from_config(cloud, config({"url": url}), externalTokenEndpoint=url)
+
+        with cloud.harness.fails() as failure:
+            cloud.harness.get_secret(store, "db")
+
+        assert failure.code is StatusCode.UNAUTHENTICATED
+        assert [request.host for request in cloud.proxy.requests] == ["idp.example"]
+
+    def test_an_address_is_not_told_what_the_providers_netrc_says(
+        self, cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        netrc = tmp_path / "netrc"
+        netrc.write_text("machine idp.example login provider password secret")
+        monkeypatch.setenv("NETRC", str(netrc))
+        url = "https://idp.example/token"
+        cloud.proxy.route("idp.example", "http://127.0.0.1:9")
+        cloud.proxy.inject(Answer(200, body=b"subject"), host="idp.example")
+        store = from_config(cloud, config({"url": url}), externalTokenEndpoint=url)
+
+        assert cloud.harness.get_secret(store, "db") == b"s3cret"
+        (asked,) = [request for request in cloud.proxy.requests if request.host == "idp.example"]
+        assert "authorization" not in asked.headers
+
     @pytest.mark.parametrize("format_type", ["text", "json"])
     def test_an_address_that_answers_nonsense_is_a_credentials_error(
         self, cloud: Cloud, format_type: str

@@ -155,15 +155,21 @@ def test_an_unusable_latest_version_is_an_error_unless_told_otherwise(cloud: Clo
     assert state.lower() in failure.message
 
 
+@pytest.mark.parametrize(("page", "lists"), [(1000, 1), (1, 3)], ids=["one-page", "three-pages"])
 @pytest.mark.parametrize("state", ["DISABLED", "DESTROYED"])
-def test_latest_or_fetch_takes_the_newest_enabled_version(cloud: Cloud, state: str) -> None:
-    for value in (b"one", b"two", b"three"):
+def test_latest_or_fetch_takes_the_newest_enabled_version(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, state: str, page: int, lists: int
+) -> None:
+    """The newest by its time, and not the first or the last of the list."""
+    monkeypatch.setattr(cloud.google, "page", page)
+    for value in (b"one", b"two", b"three", b"four"):
         cloud.google.put("db", value)
-    cloud.google.set_state("db", 3, state)
+    cloud.google.set_state("db", 4, state)
+    cloud.google._secrets["acme", "db"].versions[1].created += 100
     store = cloud.store(secretVersionSelectionPolicy="LatestOrFetch")
 
     assert cloud.harness.get_secret(store, "db") == b"two"
-    assert (cloud.google.count("AccessSecretVersion"), cloud.google.count("ListSecretVersions")) == (2, 1)
+    assert (cloud.google.count("AccessSecretVersion"), cloud.google.count("ListSecretVersions")) == (2, lists)
 
 
 def test_latest_or_fetch_leaves_a_named_version_alone(cloud: Cloud) -> None:

@@ -374,6 +374,11 @@ class TestMetadata:
 
         assert failure.code is StatusCode.UNAVAILABLE
         assert failure.error.retryable
+        cloud.google.before("DeleteSecret", change)
+        with cloud.harness.fails() as failure:
+            cloud.harness.delete(store, "db")
+        assert failure.code is StatusCode.UNAVAILABLE
+        assert cloud.google.values("db") == [b"v"]
 
 
 class TestDeleting:
