@@ -6,6 +6,7 @@ import ast
 import re
 from pathlib import Path
 
+import provider_conformance
 import pytest
 import yaml
 from provider_conformance.cli import main
@@ -44,6 +45,15 @@ def test_the_subclass_it_shows_has_at_most_ten_lines_of_code() -> None:
     code = [line for line in _block("python").splitlines() if line.strip()]
     ast.parse("\n".join(code))
     assert len(code) <= 10
+
+
+def test_what_the_subclass_imports_is_public() -> None:
+    """A reader can't know where else to look."""
+    for node in ast.walk(ast.parse(_block("python"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "provider_conformance":
+            for name in node.names:
+                assert name.name in provider_conformance.__all__
+                assert getattr(provider_conformance, name.name) is not None
 
 
 @pytest.mark.parametrize("line", re.findall(r"^\$ provider-conformance (\w+)", README, re.MULTILINE))

@@ -3,7 +3,7 @@
 It knows the contract (docs/contract.md) and the wire (`provider_proto`), and nothing of any provider or SDK: a suite that
 shares code with what it judges shares its bugs.
 
-Public: the base classes to subclass, and the objects that describe a target. Loaded on demand, because pytest imports this
+Public: the base classes to subclass, the objects that describe a target, and what reads them from a file. Loaded on demand, because pytest imports this
 package wherever it is installed.
 """
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         TargetError,
         Tls,
     )
+    from provider_conformance.targetfile import load_target
 
 __all__ = [
     "Existing",
@@ -41,6 +42,7 @@ __all__ = [
     "Target",
     "TargetError",
     "Tls",
+    "load_target",
 ]
 
 
@@ -50,6 +52,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(
-        import_module("provider_conformance." + ("suite" if name.endswith("Conformance") else "target")), name
-    )
+    home = "suite" if name.endswith("Conformance") else "targetfile" if name == "load_target" else "target"
+    return getattr(import_module(f"provider_conformance.{home}"), name)
