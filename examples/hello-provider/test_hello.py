@@ -177,7 +177,6 @@ def test_it_is_a_program() -> None:
     ]
 
 
-@pytest.mark.slow
 def test_the_suite_finds_nothing_wrong(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
