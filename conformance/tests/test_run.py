@@ -247,6 +247,14 @@ def test_a_limit_that_shows_and_is_not_declared_is_a_failure(
     assert "declare" in result.reason
 
 
+def test_a_provider_that_knows_of_no_defect_is_not_judged_by_one(right_target: Target) -> None:
+    """A key that shows a defect can't be asked for: whoever had one would mend it."""
+    store = right_target.stores[0]
+    spotless = replace(store, faults=replace(store.faults, bug=""))
+    (result,) = run(replace(right_target, stores=(spotless,)), [find_check("errors.defect")])[0]
+    assert (result.status, "faults.bug" in result.reason) == (Status.NOT_APPLICABLE, True)
+
+
 def test_fuzzing_is_repeatable_by_its_seed(
     right_target: Target, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
