@@ -97,12 +97,8 @@ class VaultHttp:
     ) -> None:
         self.server = server.rstrip("/")
         self._consistency = consistency or Consistency()
-        session = requests.Session()
-        session.trust_env = False
+        session = self._session = bare_session(tls)
         session.headers.update(headers or {})
-        session.mount("https://", _TlsAdapter(tls or ssl.create_default_context()))
-        session.mount("http://", HTTPAdapter(pool_maxsize=POOL))
-        self._session = session
         adapter: Any = RawAdapter  # hvac has no types
         self._adapter = adapter(
             base_uri=self.server,
@@ -210,6 +206,15 @@ class VaultHttp:
         if type(reason).__name__ in {"NewConnectionError", "NameResolutionError", "ProxyError"}:
             return TemporaryError(f"{self.server} can't be reached")
         return LostAnswerError(f"The connection to {self.server} broke")
+
+
+def bare_session(tls: ssl.SSLContext | None = None) -> requests.Session:
+    """A session that takes nothing from the environment, with the system's roots unless `tls` has others."""
+    session = requests.Session()
+    session.trust_env = False
+    session.mount("https://", _TlsAdapter(tls or ssl.create_default_context()))
+    session.mount("http://", HTTPAdapter(pool_maxsize=POOL))
+    return session
 
 
 class _TlsAdapter(HTTPAdapter):

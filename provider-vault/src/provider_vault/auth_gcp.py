@@ -26,14 +26,16 @@ from provider_common import (
     UnsupportedError,
     remaining,
 )
+from requests.utils import get_environ_proxies
 
+from provider_vault._http import bare_session
 from provider_vault._login import Login, login_path
 from provider_vault._paths import VaultPath
 
 ACCOUNT_ANNOTATION = "iam.gke.io/gcp-service-account"
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-# Vault refuses a JWT that lives longer than 15 minutes (its default `max_jwt_exp`).
-LIFETIME = 900
+# Vault refuses a JWT that ends more than 15 minutes from now (its default `max_jwt_exp`), by a clock that may be behind ours.
+LIFETIME = 600
 
 
 class GcpSecretRef(Block):
@@ -169,14 +171,16 @@ def metadata(path: str, **query: str) -> str:
     """One text of the machine's metadata server."""
     host = os.environ.get("GCE_METADATA_HOST") or "metadata.google.internal"
     url = f"http://{host}/computeMetadata/v1/{path}"
+    # Through no proxy: it is on this machine, and what it answers is a credential.
     try:
-        answer = requests.get(
-            url,
-            params=query,
-            headers={"Metadata-Flavor": "Google"},
-            timeout=min(remaining(), 5.0),
-            allow_redirects=False,
-        )
+        with bare_session() as session:
+            answer = session.get(
+                url,
+                params=query,
+                headers={"Metadata-Flavor": "Google"},
+                timeout=min(remaining(), 5.0),
+                allow_redirects=False,
+            )
     except requests.RequestException as error:
         raise TemporaryError(
             f"Google's metadata server can't be asked for {path} ({type(error).__name__}): outside Google Cloud, give"
@@ -191,9 +195,15 @@ def _post(url: str, body: Mapping[str, Any], *, token: str = "") -> Mapping[str,
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     host = url.split("/")[2]
     try:
-        answer = requests.post(
-            url, json=body, headers=headers, timeout=min(remaining(), 10.0), allow_redirects=False
-        )
+        with bare_session() as session:
+            answer = session.post(
+                url,
+                json=body,
+                headers=headers,
+                timeout=min(remaining(), 10.0),
+                allow_redirects=False,
+                proxies=get_environ_proxies(url),
+            )
         content = answer.json() if answer.status_code == 200 else {}
     except (requests.RequestException, ValueError) as error:
         raise TemporaryError(f"{host} can't be asked: {type(error).__name__}") from None
