@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from grpc import StatusCode
 
+from .conftest import until
+
 if TYPE_CHECKING:
     from .conftest import Cloud
 
@@ -170,3 +172,4 @@ def test_the_reads_of_a_find_stop_with_the_callers_time(cloud: Cloud) -> None:
         cloud.harness.find(store, name="", timeout=1)
 
     assert failure.code is StatusCode.DEADLINE_EXCEEDED
+    assert until(lambda: cloud.calls().get("AccessSecretVersion error") == 3, seconds=10)

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from provider_common import CredentialsError, ProviderError, TemporaryError
+from provider_common import CredentialsError, DeadlineError, ProviderError, TemporaryError, remaining
+from provider_common.context import call_deadline
 from provider_gcp._tokens import Token, TokenManager
 
 
@@ -107,6 +108,20 @@ def test_a_replacement_that_fails_leaves_the_old_token_and_is_not_tried_at_every
     source.error = None
     source.now += 31
     assert manager.current(source.fetch).value == "t3"
+
+
+def test_a_replacement_does_not_take_the_callers_time(source: Source, manager: TokenManager) -> None:
+    """A token service that hangs is no reason to fail a call that has a good token: half of its time is left for it."""
+    manager.current(source.fetch)
+    source.now += 3400
+    given: list[float] = []
+    source.before = lambda: given.append(remaining())
+    source.error = DeadlineError("over")
+
+    with call_deadline(8):
+        assert manager.current(source.fetch).value == "t1"
+        assert given[0] <= 4
+        assert remaining() > 4
 
 
 def test_a_spent_token_is_not_used_when_there_is_no_other(source: Source, manager: TokenManager) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from provider_common import DeadlineError, ProviderError, TemporaryError, remaining
+from provider_common.context import call_deadline
 
 _log = logging.getLogger(__name__)
 
@@ -102,10 +103,10 @@ class TokenManager:
                 now = self._clock()
                 # Not at every call when it fails; and the next attempt leaves time for one more.
                 self._try_again_at = now + min(30.0, (token.expires - now) / 3)
-                self._token = fetch()
+                # Of the caller's time half: the call goes on with the old token if this does not work out.
+                with call_deadline(remaining() / 2):
+                    self._token = fetch()
                 self._try_again_at = 0.0
-        except DeadlineError:
-            raise
         except ProviderError as error:
             _log.warning("replacing an access token failed, the old one is used on: %s", error)
         finally:
