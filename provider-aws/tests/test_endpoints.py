@@ -8,7 +8,7 @@ import botocore
 import botocore.config
 import grpc
 import pytest
-from provider_aws._client import ENDPOINT_VARIABLES, Sessions
+from provider_aws._botocore import ENDPOINT_VARIABLES, Sessions
 
 from .bench import Bench
 

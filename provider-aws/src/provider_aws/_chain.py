@@ -19,7 +19,8 @@ import botocore.exceptions
 import botocore.session
 from provider_common import Context, CredentialsError, DeadlineError, ProviderError, TemporaryError, remaining
 
-from provider_aws._client import AWAY, ENDPOINT_VARIABLES, Client, local_error, refusal
+from provider_aws._botocore import AWAY, ENDPOINT_VARIABLES, local_error, refusal
+from provider_aws._client import Client
 from provider_aws._errors import translate
 from provider_aws._sessions import REFUSED_FOR, Session, SessionCache
 from provider_aws.auth import Keys, PodSource, Source, StaticSource, WebIdentitySource
