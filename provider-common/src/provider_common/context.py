@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from provider_common._locks import KeyedLocks
 from provider_common.auth import AuthResolver
@@ -150,15 +150,15 @@ class SharedObjects:
         """
         with self._lock:
             if (shared := self._objects.get(key)) is not None:
-                return self._use(shared, holder)
+                return cast("T", self._use(shared, holder))
         with self._making.hold(key, timeout=remaining()):
             with self._lock:
                 if (shared := self._objects.get(key)) is not None:
-                    return self._use(shared, holder)
+                    return cast("T", self._use(shared, holder))
             made = make()
             with self._lock:
                 shared = self._objects[key] = _Shared(made, keep=keep)
-                return self._use(shared, holder)
+                return cast("T", self._use(shared, holder))
 
     def discard(self, key: object) -> None:
         """Forget the object of `key`, if there is one: the next `get` makes another. It is closed when nobody uses it."""
