@@ -9,6 +9,7 @@ from eso_core.api.externalsecret import Find, RemoteRef
 from eso_core.reconcile.calls import AbsentError, CallError
 from eso_core.reconcile.routing import Settings, way
 from grpc import StatusCode
+from provider_common.testing import issue_certs
 from provider_proto.generator.v1 import generator_pb2 as gen
 from provider_proto.provider.v1 import secretstore_pb2 as pb
 
@@ -372,15 +373,30 @@ def test_nobody_at_the_address_is_told_with_a_next_step(connect: Any, via: Any, 
 
 
 @pytest.mark.parametrize("name", ["ca.crt", "client.crt", "client.key"])
-@pytest.mark.parametrize("how", ["missing", "empty"])
+@pytest.mark.parametrize("how", ["missing", "empty", "text"])
 def test_unusable_material_is_named(certs: Any, tmp_path: Any, name: str, how: str) -> None:
     """Before any call is made."""
     from eso_core.client.endpoints import read_tls
 
     for file in ("ca.crt", "client.crt", "client.key"):
         (tmp_path / file).write_bytes((certs.path / file).read_bytes())
-    (tmp_path / name).unlink() if how == "missing" else (tmp_path / name).write_bytes(b"\n")
-    with pytest.raises(CallError, match=name):
+    (tmp_path / name).unlink()
+    if how != "missing":
+        (tmp_path / name).write_bytes(b"\n" if how == "empty" else b"canary\n")
+    with pytest.raises(CallError, match=name) as raised:
+        read_tls(tmp_path)
+    assert "canary" not in str(raised.value)
+
+
+def test_a_key_that_is_not_the_certificates_is_named(certs: Any, tmp_path: Any) -> None:
+    """As after copying the files of two runs; the handshake would only say that it failed."""
+    from eso_core.client.endpoints import read_tls
+
+    other = issue_certs(tmp_path / "other")
+    for file in ("ca.crt", "client.crt"):
+        (tmp_path / file).write_bytes((certs.path / file).read_bytes())
+    (tmp_path / "client.key").write_bytes((other.path / "client.key").read_bytes())
+    with pytest.raises(CallError, match="are not a certificate and its key"):
         read_tls(tmp_path)
 
 

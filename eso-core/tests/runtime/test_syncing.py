@@ -163,6 +163,17 @@ def test_nothing_is_removed_while_the_folder_is_not_understood(
     assert folder.secret(name="other") is not None
 
 
+def test_a_result_that_can_not_be_read_is_told_with_the_reason(passes: Any, folder: Any) -> None:
+    """What stands there may be anybody's: it is not written over."""
+    path = folder.output / "secrets" / "team-a" / "app.yaml"
+    path.mkdir(parents=True)
+    row = passes.row()
+    assert (row.ready, row.message) == (
+        False,
+        f"{path}: is no file: remove it, it will be made again",
+    )
+
+
 def test_nothing_is_removed_when_no_manifest_is_left(passes: Any, folder: Any) -> None:
     """A folder that was not mounted, or is being checked out, looks like this."""
     passes.run()
@@ -350,7 +361,7 @@ def test_a_state_that_can_not_be_read_is_told(generating: Any, folder: Any) -> N
     assert report.ok is False
     assert report.problems == [
         (
-            f"{path} is no GeneratorState (it can't be read as a manifest): what the generator made can't be cleaned up. Restore "
+            f"{path} is no GeneratorState (line 1: not valid YAML): what the generator made can't be cleaned up. Restore "
             "the file, or remove it when nothing is left of it in the backend"
         )
     ]

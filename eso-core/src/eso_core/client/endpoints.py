@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +35,7 @@ class ClientTls:
 
 
 def read_tls(folder: Path) -> ClientTls:
-    """The material in `folder`. Raises CallError naming the file that is missing or empty."""
+    """The material in `folder`. Raises CallError naming the file that is missing, empty or no PEM."""
     contents = []
     for name in FILES:
         try:
@@ -46,7 +47,25 @@ def read_tls(folder: Path) -> ClientTls:
         if not content.strip():
             raise CallError(f"{folder / name} is empty: `--tls-dir` needs {', '.join(FILES)}")
         contents.append(content)
+    _check(folder)
     return ClientTls(*contents)
+
+
+def _check(folder: Path) -> None:
+    """What gRPC would only find out when it connects, and would then put down to the network."""
+    ca, certificate, key = (folder / name for name in FILES)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(ca)
+    except ssl.SSLError:
+        raise CallError(f"{ca} holds no certificate: write the provider's CA there, as PEM") from None
+    try:
+        # Without a password to give, OpenSSL would ask the terminal for one.
+        context.load_cert_chain(certificate, key, password=lambda: b"")
+    except (ssl.SSLError, ValueError):
+        raise CallError(
+            f"{certificate} and {key} are not a certificate and its key: write both as PEM, the key without a password"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)

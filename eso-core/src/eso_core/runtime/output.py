@@ -213,8 +213,10 @@ class Output:
             manifests = read_manifests(path).manifests
         except FileNotFoundError:
             return None
-        except (OSError, ManifestError):
-            raise InvalidSpecError("it can't be read as a manifest") from None
+        except OSError as error:
+            raise InvalidSpecError(f"it can't be read: {error.strerror}") from None
+        except ManifestError as error:
+            raise InvalidSpecError(str(error)) from None
         return manifests[0].content if manifests else None
 
     def _write(self, folder: Path, namespace: str, name: str, manifest: dict[str, Any]) -> Path:
