@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import ssl
 import threading
 import time
@@ -59,6 +60,16 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
+_UNEXPECTED = (ValueError, TypeError, AttributeError)
+"""What the client's loader makes of a kubeconfig with text in place of a mapping, and the like."""
+_WRONG_FORM = "it has not the form that kubectl writes"
+_TELLS_NOTHING = re.compile(
+    r"Invalid kube-config\.? .* file is empty"
+    r"|Invalid kube-config file\. (No configuration found\.|Expected key current-context in .*"
+    r"|Expected object with name [-.\w@:/]{1,100} in .*/(contexts|clusters|users) list)"
+)
+
+
 class NoClusterError(ValueError):
     """There is no usable configuration of a cluster. The text says what to give."""
 
@@ -91,9 +102,8 @@ class Access:
         made = client.Configuration()
         try:
             self._load_into(made)
-        except (config.ConfigException, yaml.YAMLError, OSError, ValueError, KeyError, TypeError) as error:
-            reason = error if isinstance(error, config.ConfigException) else type(error).__name__
-            failure = NoClusterError(f"{self._source()} can't be used to reach a cluster: {reason}")
+        except (config.ConfigException, yaml.YAMLError, OSError, LookupError, *_UNEXPECTED) as error:
+            failure = NoClusterError(f"{self._source()} can't be used to reach a cluster: {_why(error)}")
         else:
             made.retries = False  # ours are in sight of the caller's deadline
             made.connection_pool_maxsize = CONNECTIONS
@@ -103,7 +113,7 @@ class Access:
 
     def _load_into(self, made: client.Configuration) -> None:
         if path := self.kubeconfig or self.environ.get("KUBECONFIG"):
-            _config.load_kube_config(str(path), client_configuration=made, persist_config=False)
+            _load_kubeconfig(str(path), made)
         elif self.environ.get("KUBERNETES_SERVICE_HOST"):
             loader: Any = _InClusterConfigLoader(
                 token_filename=str(self.service_account / "token"),
@@ -112,7 +122,7 @@ class Access:
             )
             loader.load_and_set(made)
         elif (home := Path(self.environ.get("HOME", "~")).expanduser() / ".kube" / "config").exists():
-            _config.load_kube_config(str(home), client_configuration=made, persist_config=False)
+            _load_kubeconfig(str(home), made)
         else:
             raise config.ConfigException(
                 "no kubeconfig is given, and this is no pod: give --kubeconfig FILE, or --manifests DIR for a folder"
@@ -122,6 +132,31 @@ class Access:
         if path := self.kubeconfig or self.environ.get("KUBECONFIG"):
             return f"kubeconfig {path}"
         return "The environment"
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with a configuration, in words that repeat nothing of it."""
+    match error:
+        case config.ConfigException():
+            return str(error)
+        case yaml.YAMLError():
+            return "it is not valid YAML"
+        case OSError(strerror=str(reason)):
+            return reason
+        case _:
+            return _WRONG_FORM
+
+
+def _load_kubeconfig(path: str, made: client.Configuration) -> None:
+    try:
+        _config.load_kube_config(path, client_configuration=made, persist_config=False)
+    except config.ConfigException as error:
+        # Where the client does not find what it wants, it shows what it found: a user with his token, say.
+        safe = _TELLS_NOTHING.fullmatch(str(error))
+        failure = config.ConfigException(safe[0] if safe else _WRONG_FORM)
+    else:
+        return
+    raise failure
 
 
 class ApiServer:

@@ -133,6 +133,12 @@ class Follower:
                 self._refused(error)
             except UnreachableError as error:
                 self._report(f"the API server can't be asked for {self.served.plural}: {error}")
+            except Exception as error:  # noqa: BLE001 - whatever an answer holds, this thread must not end
+                self._version = ""
+                self._report(
+                    f"an answer to the question for {self.served.plural} is not what an API server says"
+                    f" ({type(error).__name__}); is there a proxy between?"
+                )
             if time.monotonic() - began > _A_WHILE:
                 self._failures = 0
             # Also after a watch that just ended: one that is ended at once, every time, must not become a flood.

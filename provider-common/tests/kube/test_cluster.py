@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from eso_e2e.kube_api import KubeApi
-from provider_common._kube_cluster import ClusterReader, NoClusterError, Pace
+from provider_common._kube_cluster import ClusterReader, Pace
 from provider_common.errors import AccessDeniedError, InvalidSpecError, MissingReferenceError, TemporaryError
 
 from .conftest import Open, Things, eventually
@@ -315,27 +315,6 @@ def test_nothing_secret_is_in_a_repr_or_a_log(
     for value in (CANARY, base64.b64encode(CANARY.encode()).decode(), kube_api.admin_token, token.value):
         assert value not in shown
         assert value not in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("content", "text"),
-    [(None, "kubeconfig"), ("a: [", "kubeconfig"), (f"apiVersion: v1\nusers: {CANARY}\n", "kubeconfig")],
-    ids=["missing", "no-yaml", "no-kubeconfig"],
-)
-def test_an_unusable_kubeconfig_is_named(tmp_path: Path, content: str | None, text: str) -> None:
-    """A wrong path shows up at start, not as a provider that never gets ready."""
-    path = tmp_path / "config"
-    if content is not None:
-        path.write_text(content)
-
-    with pytest.raises(NoClusterError, match=f"{text} {path} can't be used to reach a cluster"):
-        ClusterReader(path)
-
-
-def test_without_any_configuration_the_ways_to_give_one_are_named(tmp_path: Path) -> None:
-    """Outside a cluster most users want the folder."""
-    with pytest.raises(NoClusterError, match="give --kubeconfig FILE, or --manifests DIR"):
-        ClusterReader(environ={"HOME": str(tmp_path)})
 
 
 def test_the_kubernetes_client_is_loaded_only_for_a_cluster() -> None:
