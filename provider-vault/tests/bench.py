@@ -14,6 +14,15 @@ from provider_proto.provider.v1 import secretstore_pb2
 NAMESPACE = "team-a"
 
 
+def certificate_authority(vault: VaultApi) -> str:
+    """A mount of the pki engine with a role `app`, whose certificates have leases."""
+    mount = vault.mount("pki")
+    vault("POST", f"/{mount}/root/generate/internal", {"common_name": "root", "ttl": "24h"})
+    role = {"allow_any_name": True, "max_ttl": "10m", "generate_lease": True}
+    vault("POST", f"/{mount}/roles/app", {**role, "key_type": "ec", "key_bits": 256})
+    return mount
+
+
 @dataclass
 class Bench:
     """A provider and a Vault."""
@@ -57,6 +66,18 @@ class Bench:
             spec=secretstore_pb2.SecretStoreSpec(retry_settings=settings),
         )
         return replace(handle, store=store)
+
+    def approle(self, rules: str, **role: Any) -> dict[str, Any]:
+        """The `auth` of an AppRole login, at a mount of its own, whose tokens have the policy `rules` and live for an hour."""
+        path = self.vault.enable_auth("approle")
+        policy = self.vault.write_policy(rules)
+        settings = {"token_policies": [policy], "token_ttl": "1h", **role}
+        self.vault("POST", f"/auth/{path}/role/app", settings)
+        role_id = self.vault("GET", f"/auth/{path}/role/app/role-id")["data"]["role_id"]
+        secret_id = self.vault("POST", f"/auth/{path}/role/app/secret-id", {})["data"]["secret_id"]
+        self.harness.kube.add_secret(NAMESPACE, "approle", {"secret": secret_id.encode()})
+        secret = {"name": "approle", "key": "secret"}
+        return {"appRole": {"path": path, "roleId": role_id, "secretRef": secret}}
 
     def calls(self) -> Mapping[str, float]:
         """Backend calls so far, by name, whatever their outcome."""

@@ -17,6 +17,8 @@ from eso_e2e.vault import VaultApi
 from provider_conformance.suite import EveryConformance
 from provider_conformance.target import Existing, GeneratorTarget, Limits, StoreTarget, Target
 
+from .bench import certificate_authority
+
 pytestmark = pytest.mark.real
 
 
@@ -104,7 +106,7 @@ def proxy(vault_dev: VaultApi) -> Iterator[FaultProxy]:
 @pytest.fixture(scope="module")
 def mounts(vault_dev: VaultApi) -> list[str]:
     """Two key-value mounts and a PKI."""
-    return [*(vault_dev.mount("kv", {"version": "2"}) for _ in range(2)), vault_dev.mount("pki")]
+    return [*(vault_dev.mount("kv", {"version": "2"}) for _ in range(2)), certificate_authority(vault_dev)]
 
 
 class Seeder:
@@ -131,15 +133,6 @@ class Seeder:
 def served(
     tmp_path_factory: pytest.TempPathFactory, vault_dev: VaultApi, proxy: FaultProxy, mounts: list[str]
 ) -> Iterator[Served]:
-    vault_dev("POST", f"/{mounts[2]}/root/generate/internal", {"common_name": "root", "ttl": "24h"})
-    role = {
-        "allow_any_name": True,
-        "max_ttl": "10m",
-        "generate_lease": True,
-        "key_type": "ec",
-        "key_bits": 256,
-    }
-    vault_dev("POST", f"/{mounts[2]}/roles/app", role)
     for number in ("1", "2"):
         vault_dev("POST", f"/{mounts[0]}/data/versioned", {"data": {"value": f"number {number}"}})
     vault_dev("POST", f"/{mounts[0]}/data/fault/slow", {"data": {"value": "takes a while"}})

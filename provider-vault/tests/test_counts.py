@@ -20,13 +20,7 @@ NAMESPACE = "team-a"
 @pytest.fixture
 def login(bench: Bench, kv2: str) -> dict[str, Any]:
     """An AppRole login to `kv2`, whose credentials are in `NAMESPACE`."""
-    policy = bench.vault.write_policy(f'path "{kv2}/*" {{ capabilities = ["read", "list"] }}')
-    path = bench.vault.enable_auth("approle")
-    bench.vault("POST", f"/auth/{path}/role/app", {"token_policies": [policy], "token_ttl": "1h"})
-    role = bench.vault("GET", f"/auth/{path}/role/app/role-id")["data"]["role_id"]
-    secret = bench.vault("POST", f"/auth/{path}/role/app/secret-id", {})["data"]["secret_id"]
-    bench.harness.kube.add_secret(NAMESPACE, "approle", {"secret": secret.encode()})
-    return {"appRole": {"path": path, "roleId": role, "secretRef": {"name": "approle", "key": "secret"}}}
+    return bench.approle(f'path "{kv2}/*" {{ capabilities = ["read", "list"] }}')
 
 
 def test_a_thousand_reads_of_one_store_are_one_login_and_no_lookup(

@@ -14,7 +14,7 @@ from provider_vault import KINDS
 from provider_vault._http import Answer
 from provider_vault.dynamic import lease_of, lease_seconds
 
-from .bench import Bench
+from .bench import Bench, certificate_authority
 
 if TYPE_CHECKING:
     from eso_e2e.vault import VaultApi
@@ -24,18 +24,7 @@ NAMESPACE = "team-a"
 
 @pytest.fixture(scope="session")
 def pki(vault_dev: VaultApi) -> str:
-    """A certificate authority: its certificates have leases."""
-    mount = vault_dev.mount("pki")
-    vault_dev("POST", f"/{mount}/root/generate/internal", {"common_name": "root", "ttl": "24h"})
-    role = {
-        "allow_any_name": True,
-        "max_ttl": "10m",
-        "generate_lease": True,
-        "key_type": "ec",
-        "key_bits": 256,
-    }
-    vault_dev("POST", f"/{mount}/roles/app", role)
-    return mount
+    return certificate_authority(vault_dev)
 
 
 def generator(
@@ -224,13 +213,7 @@ def test_a_state_that_is_not_ours_is_refused(bench: Bench, pki: str, state: byte
 
 @pytest.fixture
 def approle(bench: Bench, pki: str) -> dict[str, Any]:
-    policy = bench.vault.write_policy(f'path "{pki}/issue/app" {{ capabilities = ["update"] }}')
-    path = bench.vault.enable_auth("approle")
-    bench.vault("POST", f"/auth/{path}/role/app", {"token_policies": [policy], "token_ttl": "1h"})
-    role = bench.vault("GET", f"/auth/{path}/role/app/role-id")["data"]["role_id"]
-    secret = bench.vault("POST", f"/auth/{path}/role/app/secret-id", {})["data"]["secret_id"]
-    bench.harness.kube.add_secret(NAMESPACE, "approle", {"secret": secret.encode()})
-    return {"appRole": {"path": path, "roleId": role, "secretRef": {"name": "approle", "key": "secret"}}}
+    return bench.approle(f'path "{pki}/issue/app" {{ capabilities = ["update"] }}')
 
 
 @pytest.mark.real

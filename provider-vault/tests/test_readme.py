@@ -18,7 +18,7 @@ from eso_e2e.vault import VaultServer
 from grpc import RpcError, StatusCode
 from provider_common.testing import ProviderHarness, StoreHandle
 
-from .bench import Bench
+from .bench import Bench, certificate_authority
 
 if TYPE_CHECKING:
     from eso_e2e.moto import MotoApi
@@ -139,25 +139,17 @@ def test_the_policy_shown_holds_nothing_too_much(
 
 def test_the_policy_of_a_generator_suffices(harness: ProviderHarness, vault: VaultServer) -> None:
     """A certificate instead of the README's database user; asking for one is a write."""
-    vault("POST", "/sys/mounts/pki", {"type": "pki"})
-    vault("POST", "/pki/root/generate/internal", {"common_name": "root", "ttl": "24h"})
-    role = {
-        "allow_any_name": True,
-        "max_ttl": "10m",
-        "generate_lease": True,
-        "key_type": "ec",
-        "key_bits": 256,
-    }
-    vault("POST", "/pki/roles/app", role)
+    pki = certificate_authority(vault)
     rules = DYNAMIC.replace(
-        '"database/creds/app" { capabilities = ["read"] }', '"pki/issue/app" { capabilities = ["update"] }'
+        '"database/creds/app" { capabilities = ["read"] }',
+        f'"{pki}/issue/app" {{ capabilities = ["update"] }}',
     )
     assert rules != DYNAMIC
     rules += 'path "auth/token/create" { capabilities = ["update"] }\n'
     spec = Bench(harness, vault).spec(None, token=vault.create_token(policies=[vault.write_policy(rules)]))
     body = {"provider": spec, "method": "POST", "revokeOnCleanup": True}
     made = {
-        "lease": {**body, "path": "pki/issue/app", "parameters": {"common_name": "a.example"}},
+        "lease": {**body, "path": f"{pki}/issue/app", "parameters": {"common_name": "a.example"}},
         "token": {**body, "path": "auth/token/create", "resultType": "Auth", "parameters": {"ttl": "5m"}},
     }
     for name, generator in made.items():

@@ -283,15 +283,9 @@ def test_a_token_does_not_show_itself() -> None:
 
 def approle(bench: Bench, kv2: str, **role: Any) -> tuple[str, Any]:
     """A store that logs in by AppRole, and the mount of the method."""
-    policy = bench.vault.write_policy(f'path "{kv2}/*" {{ capabilities = ["read"] }}')
-    path = bench.vault.enable_auth("approle")
-    bench.vault("POST", f"/auth/{path}/role/app", {"token_policies": [policy], **role})
-    role_id = bench.vault("GET", f"/auth/{path}/role/app/role-id")["data"]["role_id"]
-    secret_id = bench.vault("POST", f"/auth/{path}/role/app/secret-id", {})["data"]["secret_id"]
-    bench.harness.kube.add_secret(NAMESPACE, "approle", {"secret": secret_id.encode()})
-    auth = {"appRole": {"path": path, "roleId": role_id, "secretRef": {"name": "approle", "key": "secret"}}}
+    auth = bench.approle(f'path "{kv2}/*" {{ capabilities = ["read"] }}', **role)
     spec = {"server": bench.vault.address, "path": kv2, "auth": auth}
-    return path, bench.harness.add_store(NAMESPACE, spec)
+    return auth["appRole"]["path"], bench.harness.add_store(NAMESPACE, spec)
 
 
 def until(done: Callable[[], bool], step: Callable[[], object], *, seconds: float = 30) -> None:
@@ -332,14 +326,7 @@ def test_a_forbidden_path_costs_no_token_whose_secret_id_is_used_up(
 ) -> None:
     monkeypatch.setattr("provider_vault._tokens.RELOGIN_AFTER", 0.0)
     vault_dev("POST", f"/{kv2}/data/open", {"data": {"k": "v"}})
-    policy = vault_dev.write_policy(f'path "{kv2}/data/open" {{ capabilities = ["read"] }}')
-    path = vault_dev.enable_auth("approle")
-    role = {"token_policies": [policy], "token_ttl": "1h", "secret_id_num_uses": 1}
-    vault_dev("POST", f"/auth/{path}/role/app", role)
-    role_id = vault_dev("GET", f"/auth/{path}/role/app/role-id")["data"]["role_id"]
-    secret_id = vault_dev("POST", f"/auth/{path}/role/app/secret-id", {})["data"]["secret_id"]
-    bench.harness.kube.add_secret(NAMESPACE, "approle", {"secret": secret_id.encode()})
-    auth = {"appRole": {"path": path, "roleId": role_id, "secretRef": {"name": "approle", "key": "secret"}}}
+    auth = bench.approle(f'path "{kv2}/data/open" {{ capabilities = ["read"] }}', secret_id_num_uses=1)
     store = bench.harness.add_store(NAMESPACE, {"server": vault_dev.address, "path": kv2, "auth": auth})
     for _ in range(2):
         assert bench.harness.exists(store, "open", property="k")
