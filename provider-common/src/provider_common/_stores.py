@@ -37,6 +37,7 @@ from provider_common.errors import (
     MissingReferenceError,
     NoSecretError,
     PermanentError,
+    ProviderError,
     TemporaryError,
 )
 from provider_common.kube import KubeObject, KubeReader
@@ -159,6 +160,8 @@ class OpenStore:
     store: ProviderV2[Any]
     auth: AuthResolver = field(repr=False)
     holder: Holder = field(repr=False)
+    source: KubeObject = field(repr=False)
+    """The configuration object that it was opened with."""
     family: tuple[Hashable, ...] = field(repr=False)
     """Of one family, one store is open at a time."""
     version: tuple[Hashable, ...] = field(repr=False)
@@ -316,24 +319,35 @@ class OpenStores:
             each.reads.clear()
 
     def sweep(self) -> None:
-        """Close what has been idle for too long, and drop values past their window. Called now and then."""
+        """Close what has been idle for too long or whose configuration object is gone, and drop values past their window.
+        Called now and then.
+        """
         now = self._clock()
         with self._lock:
-            idle = [
+            entries = tuple(self._open.values())
+        gone = {id(entry) for entry in entries if self._is_gone(entry.source)}
+        with self._lock:
+            ended = [
                 (family, entry)
                 for family, entry in self._open.items()
-                if entry.users == 0 and now - entry.used > self._max_idle
+                if (entry.users == 0 and now - entry.used > self._max_idle) or id(entry) in gone
             ]
-            for family, entry in idle:
-                self._retire(family, entry)
+            unused = [entry for family, entry in ended if self._retire(family, entry)]
             entries = tuple(self._open.values())
             for family, opening in list(self._opening.items()):
                 if opening.done.is_set() and now >= opening.expires:
                     del self._opening[family]
-        for _, entry in idle:
+        for entry in unused:
             self._close(entry)
         for entry in entries:
             entry.reads.sweep()
+
+    def _is_gone(self, source: KubeObject) -> bool:
+        try:
+            found = self._kube.get_object(source.api_version, source.kind, source.namespace, source.name)
+        except ProviderError:
+            return False  # it can't be said now
+        return found is None
 
     def close(self) -> None:
         """Close every store; those in use, or still being opened, are closed by their last user."""
@@ -456,7 +470,16 @@ class OpenStores:
         reads = ReadWindow(self._read_window, clock=self._clock)
         version = self._version(place, parsed)
         return OpenStore(
-            store, auth, context.holder, _family(place, parsed), version, reads, now, now, users=1
+            store,
+            auth,
+            context.holder,
+            parsed.source,
+            _family(place, parsed),
+            version,
+            reads,
+            now,
+            now,
+            users=1,
         )
 
     def _retire(self, family: tuple[Hashable, ...], entry: OpenStore) -> bool:

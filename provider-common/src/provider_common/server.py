@@ -295,11 +295,15 @@ class Server:
     def _keep_house(self) -> None:
         last_sweep = time.monotonic()
         while not self._stopping.wait(0.05 if not self._serving else 1.0):
-            self._follow_sync()
-            if time.monotonic() - last_sweep >= 1.0:
-                last_sweep = time.monotonic()
-                self._stores.sweep()
-                self._shared.sweep()
+            try:
+                self._follow_sync()
+                if time.monotonic() - last_sweep >= 1.0:
+                    last_sweep = time.monotonic()
+                    self._stores.sweep()
+                    self._shared.sweep()
+            except Exception as error:  # noqa: BLE001 - without this thread nothing would ever be ready, or closed
+                _log.error("housekeeping failed: %s", type(error).__name__)
+                self._stopping.wait(1.0)
 
     def _healthy(self) -> tuple[bool, dict[str, object]]:
         """Alive as long as it answers: an API server that is away must not restart every provider."""

@@ -1,11 +1,16 @@
 """Health has threads of its own, is counted, and says NOT_SERVING until the configuration objects are known."""
 
 import threading
+import time
+from collections.abc import Callable
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from provider_common.kube import WatchStatus
 from provider_common.testing import FakeKube, ProviderHarness
+
+from ..conftest import AcmeStore
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -14,6 +19,13 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 def check(harness: ProviderHarness, service: str = "") -> int:
     request = health_pb2.HealthCheckRequest(service=service)
     return int(health_pb2_grpc.HealthStub(harness.channel).Check(request, timeout=10).status)
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.01)
 
 
 @pytest.mark.parametrize(
@@ -81,12 +93,32 @@ def test_two_servers_in_one_process_have_their_own_threads(serve_acme) -> None:
     watch.cancel()
 
 
-def test_a_server_serves_once_its_objects_are_known(acme) -> None:
-    from .. import conftest
+def test_a_reader_that_fails_once_does_not_keep_the_server_from_serving(acme) -> None:
+    """The thread that looks whether all is known would end, and the pod would never be ready."""
 
+    class Shaky(FakeKube):
+        failures = 0
+
+        def status(self) -> WatchStatus:
+            if self.failures:
+                self.failures -= 1
+                raise RuntimeError("a bug in a reader")
+            return super().status()
+
+    kube = Shaky()
+    kube.synced = False
+    with ProviderHarness(AcmeStore, kube=kube) as harness:
+        kube.failures = 1
+        until(lambda: not kube.failures)
+        assert not harness.server.serving
+        kube.synced = True
+        until(lambda: harness.server.serving)
+
+
+def test_a_server_serves_once_its_objects_are_known(acme) -> None:
     kube = FakeKube()
     kube.synced = False
-    with ProviderHarness(conftest.AcmeStore, kube=kube) as harness:
+    with ProviderHarness(AcmeStore, kube=kube) as harness:
         assert check(harness) == NOT_SERVING
         watch = health_pb2_grpc.HealthStub(harness.channel).Watch(health_pb2.HealthCheckRequest(), timeout=30)
         assert next(watch).status == NOT_SERVING

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
@@ -17,6 +18,7 @@ from provider_common import (
     RemoteRef,
     SecretKeySelector,
     Spec,
+    TemporaryError,
 )
 from provider_common._stores import Configs, OpenStores, Place
 from provider_common.auth import Scope, TokenCache
@@ -235,3 +237,32 @@ def test_kubernetes_that_refuses_to_show_a_credential_leaves_the_store_open(kube
     opened.release(opened.acquire(target))
 
     assert len(Door.made) == 1
+
+
+@pytest.mark.parametrize("in_use", [False, True], ids=["idle", "in use"])
+def test_a_store_whose_object_was_deleted_is_closed_soon(kube, place, in_use) -> None:
+    """Its session and its credentials are not to be kept until it has been idle for long. A call that runs ends first."""
+    opened, gone, there = stores(kube), place(), place("there")
+    with opened.use(gone) as entry, opened.use(there):
+        pass
+    with opened.use(gone) if in_use else nullcontext():
+        kube.remove_object(gone.kind.api_version, gone.kind.kind, "team-a", "main")
+        opened.sweep()
+        assert (entry.retired, entry.store.closed) == (True, 0 if in_use else 1)
+    assert entry.store.closed == 1
+    assert len(opened) == 1
+
+
+def test_a_reader_that_can_not_tell_closes_no_store(kube, place, monkeypatch) -> None:
+    """An API server that is away does not say that the objects are gone."""
+    opened = stores(kube)
+    with opened.use(place()) as entry:
+        pass
+
+    def away(*_: object) -> None:
+        raise TemporaryError("not known now")
+
+    monkeypatch.setattr(kube, "get_object", away)
+    opened.sweep()
+
+    assert (len(opened), entry.store.closed) == (1, 0)

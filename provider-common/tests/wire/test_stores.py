@@ -193,6 +193,22 @@ def test_a_store_in_use_is_closed_by_its_last_user(harness, store, acme, acme_sp
     assert acme.closed == 1
 
 
+def test_a_store_deleted_while_a_call_runs_ends_with_that_call(harness, store, acme) -> None:
+    """The call goes on with what it has; the next one learns that there is no such store, and never "no such secret"."""
+    acme.gated.add("slow")
+    acme.values["slow"] = b"late"
+    acme.gate.clear()
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(harness.get_secret, store, "slow", timeout=30)
+        assert acme.waiting.acquire(timeout=10)
+        harness.kube.remove_object(store.api_version, store.kind, "team-a", "main")
+        with harness.fails() as failure:
+            harness.get_secret(store, "slow")
+        acme.gate.set()
+        assert reading.result() == b"late"
+    assert (failure.code, failure.error.code) == (grpc.StatusCode.FAILED_PRECONDITION, "MISSING_REFERENCE")
+
+
 def test_stopping_closes_every_store_and_every_shared_object(serve_acme, acme, acme_spec) -> None:
     harness = serve_acme()
     harness.kube.add_secret("team-a", "token", {"value": b"t0ken"})
