@@ -18,6 +18,9 @@ from provider_common.catalog import Catalog
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*/README.md"), *ROOT.glob("examples/*/README.md"), *ROOT.glob("docs/*.md")])
 TESTED = sorted((ROOT / "examples/hello-provider").glob("*.py"))
+PROVIDERS = sorted(
+    path.parent.name for path in ROOT.glob("provider-*/README.md") if path.parent.name != "provider-common"
+)
 OURS = re.compile(r"^(provider\.(secretstore|generator)|provider|generators)\.external-secrets\.io/")
 
 
@@ -75,7 +78,7 @@ def test_readmes_of_providers_show_manifests() -> None:
     assert {"provider-password", "provider-contrib", "hello-provider"} <= shown
 
 
-@pytest.mark.parametrize("provider", ["provider-password", "provider-contrib"])
+@pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_readme_names_every_field(provider: str) -> None:
     """A field that nobody is told of is not there."""
     text = (ROOT / provider / "README.md").read_text(encoding="utf-8")
