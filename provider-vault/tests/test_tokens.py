@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from eso_e2e.faults import Respond
+from eso_e2e.faults import BlackHole, Respond
 from grpc import StatusCode
 from provider_common import CredentialsError, ProviderError, TemporaryError
 from provider_common.testing import ProviderHarness
@@ -443,3 +443,21 @@ def test_tokens_are_revoked_at_drain(bench: Bench, vault_dev: VaultApi, kv2: str
         assert len(during - before) == 1
     # Not "the same as before": tokens of other tests may have ended meanwhile.
     assert not set(vault_dev("LIST", "/auth/token/accessors")["data"]["keys"]) - before
+
+
+@pytest.mark.real
+def test_a_vault_that_does_not_answer_holds_the_drain_up_once(
+    bench: Bench, kv2: str, fault_proxy: Any
+) -> None:
+    """Not once for each of perhaps hundreds of identities: the process would be killed over it."""
+    proxy = fault_proxy(bench.vault.address)
+    with ProviderHarness(*KINDS) as harness:
+        bench.harness = harness
+        auth = bench.approle(f'path "{kv2}/*" {{ capabilities = ["read"] }}')
+        spec = {"server": proxy.url, "path": kv2, "auth": auth}
+        for number in range(4):
+            other = {**spec, "headers": {"X-Identity": str(number)}}
+            harness.exists(harness.add_store(NAMESPACE, other, name=f"store-{number}"), "x")
+        proxy.inject(BlackHole(), path="revoke-self")
+    assert proxy.count(path="/login") == 4
+    assert proxy.count(path="revoke-self") == 1

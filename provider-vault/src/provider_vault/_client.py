@@ -6,11 +6,12 @@ about it (2xx, and 404 where it is asked for), and raises one of our exceptions 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from provider_common import Context, CredentialsError
+from provider_common import Context, CredentialsError, TemporaryError
 from provider_common.context import call_deadline
 
 from provider_vault._errors import INVALID_TOKEN, LostAnswerError, quoted, refusal
@@ -24,6 +25,8 @@ RETRIES = 2
 RETRY_SECONDS = 1.0
 GOODBYE_SECONDS = 5.0
 """How long a revocation may take while a store closes."""
+SILENT_FOR = 30.0
+"""Seconds for which a server that did not answer a revocation is asked for no other: at drain there may be hundreds."""
 
 T = TypeVar("T")
 
@@ -47,6 +50,7 @@ class VaultClient:
         self._tokens = tokens if tokens is not None else TokenManager()
         self._namespace = namespace
         self._login_namespace = login_namespace or namespace
+        self._silent_until: dict[str, float] = ctx.shared("vault-silent", dict)
         self._tokens.hold()
 
     @property
@@ -148,12 +152,19 @@ class VaultClient:
 
     def revoke(self, token: Token) -> None:
         """End `token`."""
-        with self._ctx.api_call(PROVIDER, "RevokeSelf"):
-            answer = self._http.send(
-                "POST", "auth/token/revoke-self", token=token.value, namespace=self._login_namespace
-            )
-            if not answer.ok and answer.status != 403:  # 403: somebody was faster
-                raise refusal(answer, "revocation of the token")
+        server = self._http.server
+        if time.monotonic() < self._silent_until.get(server, 0.0):
+            raise TemporaryError(f"{server} did not answer a moment ago")
+        try:
+            with self._ctx.api_call(PROVIDER, "RevokeSelf"):
+                answer = self._http.send(
+                    "POST", "auth/token/revoke-self", token=token.value, namespace=self._login_namespace
+                )
+                if not answer.ok and answer.status != 403:  # 403: somebody was faster
+                    raise refusal(answer, "revocation of the token")
+        except TemporaryError:
+            self._silent_until[server] = time.monotonic() + SILENT_FOR
+            raise
 
     def _look_up(self, value: str) -> Token:
         with self._ctx.api_call(PROVIDER, "LookupSelf"):
