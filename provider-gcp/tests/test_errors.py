@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+import time
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
@@ -11,8 +13,12 @@ from eso_e2e.faults import Answer, BlackHole, too_many_requests
 from eso_e2e.tcpproxy import Door
 from google.api_core import exceptions
 from grpc import StatusCode
-from provider_common import MissingReferenceError, NoSecretError, TemporaryError
+from provider_common import Context, DeadlineError, MissingReferenceError, NoSecretError, TemporaryError
+from provider_common.context import call_deadline
+from provider_gcp._client import SecretManager
 from provider_gcp._errors import EXCEPTIONS, REASONS, Asked, translate
+from provider_gcp._tokens import Identity, Token, TokenManager
+from provider_gcp.spec import GCPSecretManagerSpec
 
 from .conftest import with_retries
 
@@ -259,6 +265,22 @@ class TestDeadlines:
 
         assert failure.code is StatusCode.DEADLINE_EXCEEDED
 
+    def test_whose_time_is_over_is_told_apart(self) -> None:
+        """Others wait for the same answer: the time of one caller says nothing about Google."""
+
+        class Stuck:
+            def access_secret_version(self, *, timeout: float, **_: object) -> None:
+                threading.Event().wait(timeout)
+                raise exceptions.DeadlineExceeded("Deadline Exceeded")
+
+        spec = GCPSecretManagerSpec.parse({"projectID": "acme"}, where="x")
+        ctx: Any = Context(spec, None, "g/v1", "GCPSecretManager", "main", "team-a")  # type: ignore[arg-type]
+        identity = Identity(("x",), lambda: Token("t", time.time(), time.time() + 3600))
+        secrets = SecretManager(ctx, Stuck(), identity, TokenManager(), project="acme")
+
+        with call_deadline(0.3), pytest.raises(DeadlineError):
+            secrets.access("db")
+
     def test_a_token_service_that_hangs_ends_with_the_callers_time(self, cloud: Cloud) -> None:
         cloud.proxy.inject(BlackHole(), host="oauth2")
         store = cloud.store()
@@ -328,8 +350,6 @@ class TestUnreachable:
 
 
 def test_nothing_of_a_secret_or_a_token_is_in_a_repr() -> None:
-    from provider_gcp._tokens import Identity, Token
-
     token = Token("ya29.secret", 0, 1)
     assert "ya29" not in repr(token)
     assert "ya29" not in repr(Identity(("ya29",), lambda: token))

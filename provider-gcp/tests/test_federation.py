@@ -308,12 +308,15 @@ class TestConfig:
         file = tmp_path / "token"
         file.write_text("subject")
         content = config(
-            {"file": str(file)}, service_account_impersonation_url=external.impersonation_url(READER)
+            {"file": str(file)},
+            service_account_impersonation_url=external.impersonation_url(READER),
+            quota_project_id="billing",
         )
 
         assert cloud.harness.get_secret(from_config(cloud, content), "db") == b"s3cret"
         assert cloud.tokens.subjects[0]["subject_token"] == "subject"
         assert acted_as(cloud) == [READER]
+        assert cloud.google.quota_projects == ["billing"]
 
     def test_the_manifests_audience_and_account_win(self, cloud: Cloud, tmp_path: Path) -> None:
         file = tmp_path / "token"

@@ -258,8 +258,10 @@ class TestDefaultCredentials:
         file = tmp_path / "key.json"
         file.write_text(cloud.tokens.service_account_key("pod@acme.iam.gserviceaccount.com"))
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+        monkeypatch.setenv("GOOGLE_CLOUD_QUOTA_PROJECT", "billing")
 
         assert cloud.harness.get_secret(cloud.store(spec={"projectID": "acme"}), "db") == b"s3cret"
+        assert cloud.google.quota_projects == ["billing"]
 
     def test_the_machines_identity_is_used(
         self, cloud: Cloud, tmp_path: Any, monkeypatch: pytest.MonkeyPatch

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from eso_e2e.faults import Answer
 from grpc import StatusCode
+from provider_proto.generator.v1 import generator_pb2
 
 from .conftest import NAMESPACE, READER
 
@@ -112,6 +115,29 @@ def test_a_refused_key_is_a_credentials_error(cloud: Cloud) -> None:
     assert failure.code is StatusCode.UNAUTHENTICATED
 
 
+@pytest.mark.parametrize("retries", [0, 2])
+def test_the_generator_decides_how_often_a_login_is_tried_again(cloud: Cloud, retries: int) -> None:
+    """As `retrySettings` of a store do."""
+    cloud.proxy.inject(Answer(503), host="oauth2")
+    settings = generator_pb2.RetrySettings(max_retries=retries, retry_interval="20ms")
+    generator = replace(
+        cloud.harness.add_generator(NAMESPACE, {"projectID": "acme", "auth": login(cloud, "key")}),
+        generator=generator_pb2.GeneratorContext(
+            api_version="generator.external-secrets.io/v2alpha1",
+            kind="Generator",
+            name="main",
+            namespace=NAMESPACE,
+            spec=generator_pb2.GeneratorSpec(retry_settings=settings),
+        ),
+    )
+
+    with cloud.harness.fails() as failure:
+        cloud.harness.generate(generator)
+
+    assert failure.code is StatusCode.UNAVAILABLE
+    assert cloud.proxy.count(host="oauth2") == retries + 1
+
+
 def test_the_alias_makes_the_same(cloud: Cloud) -> None:
     generator = cloud.harness.add_generator(NAMESPACE, {"projectID": "acme", "auth": login(cloud, "key")})
     cloud.harness.kube.add_object(
@@ -122,8 +148,6 @@ def test_the_alias_makes_the_same(cloud: Cloud) -> None:
             "spec": {"projectID": "acme", "auth": login(cloud, "key")},
         }
     )
-    from dataclasses import replace
-
     aliased = replace(generator, api_version="generators.external-secrets.io/v1alpha1")
 
     assert cloud.harness.generate(aliased)[0]["username"] == b"oauth2accesstoken"

@@ -76,8 +76,8 @@ class SecretManager:
     def open(cls, ctx: Context[GCPSecretManagerSpec]) -> SecretManager:
         """The secrets that a spec opens. Reads the credentials; Google is asked at the first call."""
         spec = ctx.spec
-        project, cluster_project = _projects(ctx)
-        identity = spec.auth.method().prepare(ctx, cluster_project)
+        project = _project(ctx)
+        identity = spec.auth.method().prepare(ctx, project)
         tokens = ctx.shared(("gcp-token", identity.key), TokenManager)
         location = spec.location or ""
         return cls(ctx, connect(ctx, location), identity, tokens, project=project, location=location)
@@ -264,11 +264,8 @@ class SecretManager:
         return made
 
 
-def _projects(ctx: Context[GCPSecretManagerSpec]) -> tuple[str, str]:
-    """The secrets' project and the cluster's."""
-    spec = ctx.spec
-    workload: Any = spec.auth.workload_identity
-    cluster = (workload.cluster_project_id if workload is not None else None) or spec.project_id
-    if cluster is None:
-        cluster = _metadata.project_id(ctx)
-    return spec.project_id or cluster, cluster
+def _project(ctx: Context[GCPSecretManagerSpec]) -> str:
+    """The secrets' project: where nothing is said of it, the cluster's."""
+    workload = ctx.spec.auth.workload_identity
+    cluster = None if workload is None else workload.cluster_project_id
+    return ctx.spec.project_id or cluster or _metadata.project_id(ctx)

@@ -100,6 +100,7 @@ class WorkloadIdentityFederation(OneOf):
             account = ctx.auth.service_account(self.service_account_ref)
             if email := account.annotations.get(ANNOTATION):
                 config["service_account_impersonation_url"] = external.impersonation_url(email)
+            # Google accepts this one by default.
             audiences = self.service_account_ref.audiences or (f"https:{config['audience']}",)
             who = (account.namespace, account.name, account.uid, *audiences)
             supplier = self._kubernetes(ctx, self.service_account_ref, audiences)
@@ -143,13 +144,10 @@ class WorkloadIdentityFederation(OneOf):
     def _kubernetes(ctx: Context[Any], account: ServiceAccountSelector, audiences: tuple[str, ...]) -> Any:
         from provider_gcp._google import KubernetesToken
 
-        # The selector's own audiences are always asked for; without any, the one that Google accepts by default is.
-        extra = () if account.audiences else audiences
-
         def token() -> str:
             with ctx.api_call("GCP/SecretManager", "GenerateServiceAccountToken"):
                 issued = ctx.auth.service_account_token(
-                    account, audiences=extra, expiration_seconds=TOKEN_SECONDS
+                    account, audiences=audiences, expiration_seconds=TOKEN_SECONDS
                 )
             return issued.value
 
