@@ -82,7 +82,13 @@ def test_not_found_of_other_operations_is_never_no_secret(operation: str, code: 
 
 @pytest.mark.parametrize(
     ("status", "expected"),
-    [(429, RateLimitedError), (500, TemporaryError), (503, TemporaryError), (418, PermanentError)],
+    [
+        (429, RateLimitedError),
+        (500, TemporaryError),
+        (503, TemporaryError),
+        (408, TemporaryError),
+        (418, PermanentError),
+    ],
 )
 def test_an_unknown_code_is_judged_by_its_status(status: int, expected: type[Exception]) -> None:
     assert type(translate(Refusal("GetSecretValue", "Nobody.Knows", status=status), "x")) is expected
@@ -110,6 +116,20 @@ def test_a_service_accounts_token_that_ended_is_not_called_aws_credentials() -> 
 def test_texts_do_not_change_from_try_to_try(text: str, kept: str) -> None:
     """Events and conditions would be new ones at every retry."""
     assert stable(text) == kept
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    "fault", [Answer(404, b"<html>"), Answer(404, b"{}"), Answer(301)], ids=["404", "404 of an API", "301"]
+)
+def test_an_answer_of_a_proxy_is_never_a_missing_secret(bench: Bench, fault: Answer) -> None:
+    """And the message says where to look."""
+    bench.proxy.inject(fault)
+    for kind in ("AWSSecretManager", "AWSParameterStore"):
+        with bench.harness.fails() as failure:
+            bench.harness.get_secret(bench.store(kind, name=kind.lower()), "db")
+        assert failure.code == grpc.StatusCode.FAILED_PRECONDITION
+        assert f"not AWS answers {fault.status}" in failure.message
 
 
 STATUSES = [

@@ -165,6 +165,16 @@ def test_a_property_that_is_not_text_is_refused_and_not_spoiled(bench: Bench) ->
     assert written(bench) == {}
 
 
+@pytest.mark.parametrize("prop", ["a.#.b", "#(x==1).b", "k*"])
+def test_a_property_that_leads_to_nothing_is_not_a_success(bench: Bench, prop: str) -> None:
+    """A query changes what it finds, and makes nothing: the value would be nowhere."""
+    with bench.harness.fails() as failure:
+        bench.harness.push(bench.store(), "doc", {"p": b"v"}, secret_key="p", property=prop)
+
+    assert failure.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert written(bench) == {}
+
+
 def test_tags_are_brought_up_to_date_and_only_when_asked_for(bench: Bench) -> None:
     store = bench.store()
     bench.harness.push(store, "db", {"p": b"1"}, secret_key="p", metadata=metadata(tags={"a": "1", "b": "2"}))
@@ -407,17 +417,18 @@ def test_metadata_is_read_in_any_case(bench: Bench) -> None:
     assert (described["KmsKeyId"], described["Description"]) == ("alias/mine", "mine")
 
 
-def test_a_value_that_is_not_text_can_not_be_pushed_as_text(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("value", "form"), [(b"\xff\xfe", "string"), (b"", "string"), (b"", "binary")], ids=["not text", "no text", "no bytes"]
+)  # fmt: skip
+def test_what_a_secret_can_not_hold_is_refused(bench: Bench, value: bytes, form: str) -> None:
     with bench.harness.fails() as failure:
         bench.harness.push(
-            bench.store(),
-            "db",
-            {"p": b"\xff\xfe"},
-            secret_key="p",
-            metadata=metadata(secretPushFormat="string"),
+            bench.store(), "db", {"p": value}, secret_key="p", metadata=metadata(secretPushFormat=form)
         )
 
     assert failure.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert "'db' is" in failure.message
+    assert written(bench) == {}
 
 
 def test_a_key_that_the_secret_does_not_have_is_an_error(bench: Bench) -> None:

@@ -309,9 +309,14 @@ def translate(refusal: Refusal, what: str, *, key: str = "", version: str = "") 
         # Codes that nobody documented, and answers of proxies: the status decides.
         if refusal.status == 429:
             return RateLimitedError(f"AWS asks to slow down ({what})", retry_after=refusal.retry_after)
-        if refusal.status >= 500:
+        if refusal.status == 408 or refusal.status >= 500:
             return TemporaryError(
                 f"AWS answers {refusal.status} (asked for {what})", retry_after=refusal.retry_after
+            )
+        if code.isdigit() or not code:
+            return PermanentError(
+                f"Something that is not AWS answers {refusal.status} to the request for {what}: check the endpoint, and any"
+                " proxy on the way"
             )
         return PermanentError(f"AWS refuses {what} ({safe_code(code)})")
     text = row.text.format(what=what, code=code)

@@ -92,7 +92,12 @@ def merged(what: str, document: bytes, prop: str, value: bytes) -> bytes:
         raise InvalidRequestError(
             f"The value for the property {prop!r} of {what} is not text, and JSON holds nothing else: encode it first"
         ) from None
-    return sjson.set_string(document, prop, value)
+    made = sjson.set_string(document, prop, value)
+    if made == document and gjson.get(document, prop) is None and set(prop) & set("#*?|@"):
+        raise InvalidRequestError(
+            f"The property {prop!r} leads to nothing in {what}, and nothing can be made there: name one value"
+        )
+    return made
 
 
 def without(document: bytes, prop: str) -> bytes | None:

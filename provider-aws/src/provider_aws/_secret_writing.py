@@ -264,6 +264,8 @@ def _replicas(found: Mapping[str, Any]) -> set[str]:
 
 
 def _content(what: str, value: bytes, *, as_text: bool) -> dict[str, Any]:
+    if not value:
+        raise InvalidRequestError(f"The value for {what} is empty, and a secret of AWS can't be")
     if not as_text:
         return {"SecretBinary": value}
     try:
