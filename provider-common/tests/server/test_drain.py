@@ -17,7 +17,7 @@ from provider_common.testing import issue_certs
 from provider_proto.provider.v1 import secretstore_pb2 as pb
 
 PROVIDER = '''
-import sys, threading
+import os, sys, threading
 from typing import ClassVar
 from provider_common import ProviderV2, Spec, serve
 
@@ -28,13 +28,15 @@ class SlowSpec(Spec):
     kind: ClassVar = "Slow"
 
 class Slow(ProviderV2[SlowSpec]):
-    """Answers after 50 ms, or never, and writes down every call that it began."""
+    """Answers after 50 ms, or never, or once the file of this name is there; writes down every call that it began."""
     @classmethod
     def open(cls, ctx):
         return cls()
     def get_secret(self, ref):
         COUNT.write(ref.key.encode() + b"\\n")
         threading.Event().wait(None if ref.key == "hang" else 0.05)
+        while ref.key.startswith("/") and not os.path.exists(ref.key):
+            threading.Event().wait(0.01)
         return ref.key.encode()
 
 serve(Slow, name="slow")
@@ -153,29 +155,26 @@ def test_sigterm_under_load_loses_nothing(provider: Provider) -> None:
     assert not began & set(never_ran), "a call that had begun was lost"
 
 
-def test_health_says_not_serving_before_the_calls_in_flight_have_ended(provider: Provider) -> None:
-    """Watchers learn of the drain while the last calls still run."""
-    with provider.connect() as channel:
-        statuses = []
-        seen = threading.Event()
+def test_health_says_not_serving_before_the_calls_in_flight_have_ended(
+    provider: Provider, tmp_path: Path
+) -> None:
+    """Watchers learn of the drain while the last calls still run: a core that waits for the end would go on sending."""
+    go = tmp_path / "go"
+    with provider.connect() as channel, ThreadPoolExecutor(2) as pool:
+        request = health_pb2.HealthCheckRequest()
+        watch = health_pb2_grpc.HealthStub(channel).Watch(request, timeout=30)
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        running = pool.submit(get, channel, str(go))
+        while str(go).encode() not in provider.counted.read_bytes():
+            time.sleep(0.01)
 
-        def watch() -> None:
-            try:
-                for answer in health_pb2_grpc.HealthStub(channel).Watch(
-                    health_pb2.HealthCheckRequest(), timeout=30
-                ):
-                    statuses.append(answer.status)
-                    seen.set()
-            except grpc.RpcError:
-                return
+        stopping = pool.submit(provider.stop)
 
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        assert seen.wait(10)
-        assert provider.stop() == 0
-        watcher.join(timeout=10)
-    serving = health_pb2.HealthCheckResponse.SERVING
-    assert statuses == [serving, health_pb2.HealthCheckResponse.NOT_SERVING]
+        assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert not running.done()
+        go.touch()
+        assert running.result(timeout=20) == str(go).encode()
+        assert stopping.result(timeout=40) == 0
 
 
 def test_a_backend_that_never_answers_does_not_keep_the_process(tmp_path: Path) -> None:
