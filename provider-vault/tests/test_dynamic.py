@@ -147,6 +147,18 @@ def test_the_auth_section_and_the_raw_answer_are_results_too(bench: Bench) -> No
 
 
 @pytest.mark.real
+def test_a_wrapped_answer_is_a_result_of_its_own(bench: Bench, kv2: str) -> None:
+    """Whoever has the wrapping token gets what is in it, once; the provider never sees it."""
+    bench.vault("POST", f"/{kv2}/data/wrapped", {"data": {"n": "1"}})
+    spec = {"provider": {**bench.spec(None), "headers": {"X-Vault-Wrap-TTL": "60s"}}, "resultType": "Raw"}
+    made = bench.harness.add_generator(NAMESPACE, {**spec, "path": f"{kv2}/data/wrapped"})
+    values, _ = bench.harness.generate(made)
+    token = json.loads(values["wrap_info"])["token"]
+    assert values["data"] == b""
+    assert bench.vault("POST", "/sys/wrapping/unwrap", {"token": token})["data"]["data"] == {"n": "1"}
+
+
+@pytest.mark.real
 def test_a_part_that_is_not_there_is_an_error(bench: Bench, kv2: str) -> None:
     bench.vault("POST", f"/{kv2}/data/generated", {"data": {"n": "1"}})
     with bench.harness.fails() as failure:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from eso_e2e.faults import Answer as Made
 from grpc import StatusCode
 from provider_common.kube import IssuedToken
 from provider_common.testing import FakeKube, ProviderHarness
@@ -188,6 +189,16 @@ def test_an_auth_method_that_is_not_mounted_is_a_refused_login(bench: Bench, kv2
         reads(bench, kv2, way)
     assert failure.code is StatusCode.UNAUTHENTICATED
     assert "nowhere" in failure.message
+
+
+def test_a_login_page_is_no_login(bench: Bench, kv2: str, policy: str, fault_proxy: Any) -> None:
+    """A gateway's 200 says nothing about the credentials."""
+    way = userpass(bench.vault, policy)
+    proxy = fault_proxy(bench.vault.address)
+    proxy.inject(Made(200, b"<html>please log in</html>"), path="/login/")
+    with bench.harness.fails() as failure:
+        reads(bench, kv2, way, server=proxy.url)
+    assert (failure.code, failure.error.code) == (StatusCode.FAILED_PRECONDITION, "MISSING_REFERENCE")
 
 
 def test_forty_callers_with_a_wrong_password_are_one_login(bench: Bench, kv2: str, policy: str) -> None:

@@ -274,6 +274,15 @@ def test_a_token_shorter_than_a_lease_is_replaced_first(clock: Clock) -> None:
     assert tokens.current(door, at_least=90).value == "t2"
 
 
+def test_a_static_token_shorter_than_a_lease_is_not_looked_up_again_and_again(clock: Clock) -> None:
+    """There is no other one to be had."""
+    door, tokens = FakeDoor(clock, ours=False), manager(clock)
+    for _ in range(3):
+        assert tokens.current(door, at_least=900).value == "t1"
+        clock.now += 1
+    assert door.logins == 1
+
+
 def test_a_token_does_not_show_itself() -> None:
     assert "s.secret" not in repr(Token("s.secret", 0.0))
 

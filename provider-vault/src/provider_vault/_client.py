@@ -91,9 +91,7 @@ class VaultClient:
                 if another is not None:
                     token = another
                     answer = self._send(call, method, path, token, body=body, params=params)
-            if (answer.ok and answer.body is not None) or (
-                may_miss and answer.status == 404 and answer.body is not None
-            ):
+            if answer.ok or (may_miss and answer.status == 404 and answer.body is not None):
                 return answer, token
             raise refusal(answer, what)
 

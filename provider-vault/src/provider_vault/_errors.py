@@ -142,7 +142,7 @@ LOGIN_TABLE: tuple[Row, ...] = (
 
 def refusal(answer: Answer, what: str, *, login: bool = False) -> ProviderError:
     """The exception of an answer that is not 2xx. `what` names what was asked for, in the words of the manifest."""
-    if answer.body is None and (answer.ok or answer.status in {400, 404, 405}):
+    if answer.body is None and (answer.status < 300 or answer.status in {400, 404, 405}):
         return MissingReferenceError(
             f"What answers {answer.status} for {what} is no Vault: check spec.server"
         )

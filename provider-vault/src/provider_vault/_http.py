@@ -59,8 +59,8 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """True for 2xx."""
-        return 200 <= self.status < 300
+        """True for 2xx, if it is Vault's: a gateway's login page is one of those, too."""
+        return 200 <= self.status < 300 and self.body is not None
 
     @property
     def errors(self) -> tuple[str, ...] | None:

@@ -126,7 +126,8 @@ class TokenManager:
         Raises what the login raises; CredentialsError when the token has ended and nothing can make a new one.
         """
         token, now = self._token, self._clock()
-        if token is not None and not token.spent(now) and token.left(now) >= at_least:
+        # Of a token that somebody else made there is no other, however long the lease.
+        if token is not None and not token.spent(now) and (token.left(now) >= at_least or not token.ours):
             if not token.fresh(now) and now >= self._try_renewal_at:
                 self._refresh(token, door)
                 return self._token or token
