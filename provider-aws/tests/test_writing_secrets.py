@@ -528,13 +528,18 @@ def test_a_pushed_value_is_read_back_at_once(bench: Bench) -> None:
 
 
 def test_properties_pushed_at_once_do_not_lose_each_other(bench: Bench) -> None:
-    """AWS has no compare-and-set; within one provider, changes of one secret come one after the other."""
-    store = bench.store()
-    bench.harness.push(store, "doc", {"p": b"0"}, secret_key="p", property="k0")
+    """AWS has no compare-and-set; within one provider, changes of one secret come one after the other, also where they
+    come through two stores.
+    """
+    stores = [bench.store(), bench.store(name="second")]
+    bench.harness.push(stores[0], "doc", {"p": b"0"}, secret_key="p", property="k0")
+    bench.proxy.inject(delay=0.1, headers=target("GetSecretValue"))
     with ThreadPoolExecutor(6) as pool:
         list(
             pool.map(
-                lambda i: bench.harness.push(store, "doc", {"p": b"v"}, secret_key="p", property=f"k{i}"),
+                lambda i: bench.harness.push(
+                    stores[i % 2], "doc", {"p": b"v"}, secret_key="p", property=f"k{i}", timeout=30
+                ),
                 range(1, 9),
             )
         )

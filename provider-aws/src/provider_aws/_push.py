@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, Type
 
 from provider_common import (
     ConflictError,
+    Context,
     DeadlineError,
     InvalidRequestError,
     PushData,
@@ -116,13 +117,15 @@ _KEY = re.compile(rb'"(?:[^"\\]|\\.)*"\s*:')
 
 
 class Locks:
-    """Within this process, changes of one secret come one after the other: AWS has no compare-and-set."""
+    """Within this process, changes of one secret come one after the other, through whichever stores: AWS has no
+    compare-and-set.
+    """
 
     def __init__(self) -> None:
-        self._locks = tuple(threading.Lock() for _ in range(32))
+        self._locks = tuple(threading.Lock() for _ in range(1024))
 
     @contextmanager
-    def of(self, name: str) -> Iterator[None]:
+    def of(self, *name: str) -> Iterator[None]:
         """Hold the lock of `name`. Raises DeadlineError when the caller's time ends first."""
         lock = self._locks[hash(name) % len(self._locks)]
         if not lock.acquire(timeout=remaining()):
@@ -158,15 +161,15 @@ class Writer(ABC, Generic[PushT]):
     noun: ClassVar[str]
     """What the service calls a secret."""
 
-    def __init__(self, spec: AwsStoreSpec, client: Client) -> None:
-        self._spec = spec
+    def __init__(self, ctx: Context[Any], client: Client) -> None:
+        self._spec: AwsStoreSpec = ctx.spec
         self._client = client
-        self._locks = Locks()
+        self._locks = ctx.shared("aws-write-locks", Locks)
 
     def push(self, data: PushData) -> None:
         """Create it, or bring it up to date. Raises ConflictError for what is not ours."""
         push = self._prepare(data, self._spec.name_of(data.remote_key), f"{self.noun} {data.remote_key!r}")
-        with self._locks.of(push.name):
+        with self._locks.of(self.noun, self._spec.region, push.name):
             found = self._find(push.name, push.what) or self._create_or_find(push)
             if found is not None:
                 self._update(push, found)
@@ -187,7 +190,7 @@ class Writer(ABC, Generic[PushT]):
         stays as it is.
         """
         name, what = self._spec.name_of(ref.remote_key), f"{self.noun} {ref.remote_key!r}"
-        with self._locks.of(name):
+        with self._locks.of(self.noun, self._spec.region, name):
             # To remove the whole, its value need not be read: its KMS key may be gone already.
             found = self._find(name, what, decrypt=bool(ref.property))
             if found is not None:

@@ -100,7 +100,7 @@ class SecretWriter(Writer[SecretPush]):
     noun: ClassVar[str] = "secret"
 
     def __init__(self, ctx: Context[AWSSecretManagerSpec], client: Client) -> None:
-        super().__init__(ctx.spec, client)
+        super().__init__(ctx, client)
         self._auth = ctx.auth
         self._how_to_delete = ctx.spec.secrets_manager
 
@@ -160,7 +160,7 @@ class SecretWriter(Writer[SecretPush]):
         self._check_primary(push.what, found)
         versions = found.get("VersionIdsToStages")
         current = self._current(push.name, push.what) if versions else None
-        before = None if current is None else value_of(current, push.what)
+        before = None if current is None else value_of(current, push.name)
         # Decided before anything is written: a value that can't be merged leaves everything as it is.
         document = push.document(before or b"")
         content = _content(push.what, document, as_text=push.options.as_text)
@@ -179,7 +179,7 @@ class SecretWriter(Writer[SecretPush]):
             current = self._current(name, what)
             if current is None:
                 return  # without a value there is no property
-            before = value_of(current, what)
+            before = value_of(current, name)
             rest = without(before, prop)
             if rest is not None:
                 if rest != before:

@@ -30,7 +30,7 @@ class ParameterStore(AwsStore[AWSParameterStoreSpec]):
     service: ClassVar[str] = "ssm"
 
     def _make_writer(self, ctx: Context[AWSParameterStoreSpec]) -> ParameterWriter:
-        return ParameterWriter(ctx.spec, self._client)
+        return ParameterWriter(ctx, self._client)
 
     def get_secret(self, ref: RemoteRef) -> bytes:
         """The parameter's value, decrypted, of the version or label asked for; with Fetch, its tags as a JSON object."""
