@@ -35,6 +35,9 @@ def test_nothing_that_is_shown_holds_a_value(harness: ProviderHarness, acme, acm
     )
     acme.errors.update({"bug": ValueError(CANARY), "chained": RuntimeError(CANARY)})
     assert harness.get_secret(store, "text") == value
+    selector = {"name": "token", "key": "value"}
+    generated, state = harness.generate(harness.add_generator("team-a", {"tokenSecretRef": selector}))
+    assert (generated["pin"], CANARY in state.decode()) == (value, False)
     failing = [
         lambda: harness.get_secret(store, "bug"),
         lambda: harness.get_secret(store, "chained"),
@@ -45,6 +48,12 @@ def test_nothing_that_is_shown_holds_a_value(harness: ProviderHarness, acme, acm
         lambda: harness.get_secret_map(store, "json", property="a"),
         lambda: harness.push(store, "k", {"other": value}, secret_key="missing"),
         lambda: harness.push(store, "bug", {"a": value}),
+        lambda: harness.generate(
+            harness.add_generator("team-a", {"tokenSecretRef": {**selector, "key": "gone"}}, name="b")
+        ),
+        lambda: harness.cleanup(harness.add_generator("team-a", {}, name="c"), b'["' + value + b'"]'),
+        lambda: harness.get_secret(harness.add_store("team-a", {"tokenSecretRef": CANARY}, name="c"), "k"),
+        lambda: harness.get_secret(harness.add_store("team-a", {"label": {"x": [CANARY]}}, name="d"), "k"),
         lambda: harness.get_secret(
             harness.add_store("team-a", {"tokenSecretRef": {"name": CANARY + "!", "key": "value"}}, name="b"),
             "k",
