@@ -168,6 +168,8 @@ EXTERNALS = [
     (REF + ENTRY + "target: {manifest: {kind: ConfigMap}}", "spec.target.manifest: is not supported by this core"),
     (REF + "data: [{secretKey: a, remoteRef: {key: k}, sourceRef: {generatorRef: {}}}]", "spec.data[0].sourceRef.generatorRef: is not supported"),
     (REF + ENTRY + "target: {creationPolicy: Merge, deletionPolicy: Delete}", "deletionPolicy Delete does not go with target.creationPolicy Merge"),
+    (REF + ENTRY + "target: {creationPolicy: CreateOrMerge, deletionPolicy: Delete}", "deletionPolicy Delete does not go with target.creationPolicy CreateOrMerge"),
+    (REF + ENTRY + "target: {creationPolicy: None, deletionPolicy: Delete}", "deletionPolicy Delete does not go with target.creationPolicy None"),
     (REF + ENTRY + "target: {creationPolicy: None, deletionPolicy: Merge}", "deletionPolicy Merge does not go with target.creationPolicy None"),
     (REF + "data: [{secretKey: a, remoteRef: {key: k}}, {secretKey: a, remoteRef: {key: l}}]", "secretKey 'a' is given more than once"),
     (REF + "dataFrom: [{extract: {key: k}, find: {}}]", "spec.dataFrom[0]: exactly one of extract, find and sourceRef.generatorRef"),
@@ -183,6 +185,8 @@ EXTERNALS = [
     (REF + ENTRY + "target: {template: {engineVersion: v1}}", "spec.target.template.engineVersion: "),
     (REF + ENTRY + "target: {template: {templateFrom: [{}]}}", "exactly one of configMap, secret and literal has to be given"),
     (REF + ENTRY + "target: {template: {templateFrom: [{literal: x, target: spec}]}}", "spec.target.template.templateFrom[0].target: "),
+    (REF + ENTRY + "target: {template: {type: kubernetes.io/service-account-token, templateFrom: [{literal: x, target: ANNOTATIONS}]}}", "kubernetes.io/service-account-token is not allowed"),
+    (REF + "dataFrom: [{sourceRef: {}}]", "spec.dataFrom[0].sourceRef: exactly one of storeRef, generatorRef"),
     (REF + ENTRY + "target: {template: {type: bootstrap.kubernetes.io/token}}", "bootstrap.kubernetes.io/token is not allowed"),
     (REF + ENTRY + "target: {template: {type: kubernetes.io/service-account-token, metadata: {annotations: {kubernetes.io/service-account.name: x}}}}", "kubernetes.io/service-account-token is not allowed"),
 ]  # fmt: skip
@@ -195,6 +199,14 @@ def test_a_wrong_external_secret_is_refused_by_name_and_field(spec: str, said: s
         parse_external_secret(external(spec))
     assert raised.value.message.startswith("ExternalSecret team-a/app: ")
     assert said in raised.value.message
+
+
+@pytest.mark.parametrize("policy", ["Delete", "Merge"])
+def test_a_key_given_twice_is_refused_only_where_all_entries_have_to_be_there(policy: str) -> None:
+    """With the other policies, the second may be what takes the place of the first."""
+    twice = "data: [{secretKey: a, remoteRef: {key: k}}, {secretKey: a, remoteRef: {key: l}}]\n"
+    item = parse_external_secret(external(f"{REF}{twice}target: {{deletionPolicy: {policy}}}"))
+    assert [entry.secret_key for entry in item.spec.data] == ["a", "a"]
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:

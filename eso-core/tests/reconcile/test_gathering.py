@@ -137,9 +137,17 @@ def test_rewrite_turns_conversion_off(bench: Any) -> None:
     assert bench.data() == {"one": b"1"}
     failed = bench.sync(spec % "nothing")
     assert failed.ready is False
-    assert failed.message.startswith(
-        "spec.dataFrom[0]: key 'app/one' has characters that a Secret's key can't have"
+    assert failed.message == (
+        "spec.dataFrom[0]: key 'app/one' has characters that a Secret's key can't have (letters, digits, `-`, `.`, `_`): "
+        "correct rewrite, or remove it so that conversionStrategy applies"
     )
+
+
+def test_a_letter_that_conversion_leaves_is_refused_with_what_helps(bench: Any) -> None:
+    """Conversion keeps every letter, of any alphabet; Kubernetes does not take them."""
+    bench.calls.found = {"schl\u00fcssel": b"1"}
+    failed = bench.sync(REF + "\ndataFrom: [{find: {name: {regexp: .}}}]")
+    assert failed.message.endswith("(letters, digits, `-`, `.`, `_`): rename it with rewrite")
 
 
 def test_a_generated_map_is_neither_converted_nor_decoded(bench: Any) -> None:
@@ -175,12 +183,22 @@ def test_another_store_for_one_entry(bench: Any, world: Any) -> None:
     ("spec", "place"),
     [
         ("data: [{secretKey: v, remoteRef: {key: gone}}]", "spec.data[0] (key 'gone')"),
-        ("dataFrom: [{extract: {key: gone}}]", "spec.dataFrom[0]"),
+        ("dataFrom: [{extract: {key: gone}}]", "spec.dataFrom[0].extract"),
+        ("dataFrom: [{find: {path: /}}]", "spec.dataFrom[0].find"),
+        (
+            (
+                "dataFrom: [{sourceRef: {generatorRef: {apiVersion: generator.external-secrets.io/v2alpha1, kind: Generator, "
+                "name: password}}}]"
+            ),
+            "spec.dataFrom[0].sourceRef.generatorRef",
+        ),
     ],
-    ids=["data", "extract"],
+    ids=["data", "extract", "find", "generator"],
 )
 def test_an_error_names_its_entry(bench: Any, spec: str, place: str) -> None:
     """A user with twenty entries has to know which one."""
+    error = CallError("Secret does not exist: 'gone'")
+    bench.calls.found, bench.calls.made = error, [error]
     outcome = bench.sync(f"{REF}\n{spec}")
     assert (outcome.reason, outcome.ready) == ("SecretSyncedError", False)
     assert outcome.message == f"{place}: Secret does not exist: 'gone'"

@@ -102,6 +102,31 @@ def test_one_missing_entry_of_two_is_left_out(bench: Any, policy: str) -> None:
 
 
 @pytest.mark.parametrize("policy", ["Retain", "Delete", "Merge"])
+@pytest.mark.parametrize("failing", ["data", "find", "template", "decoding"])
+def test_a_sync_that_fails_in_part_writes_nothing(bench: Any, policy: str, failing: str) -> None:
+    """Neither half a Secret, nor one without what was missing, nor none: the old one is the last that was whole."""
+    bench.sync(SPEC + f"target: {{deletionPolicy: {policy}}}")
+    before = bench.world.secrets["team-a", "app"]
+    bench.calls.secrets = {"k": b"newer", "bad": CallError("denied", code="ACCESS_DENIED")}
+    bench.calls.found = CallError("denied", code="ACCESS_DENIED")
+    gone = "{secretKey: g, remoteRef: {key: gone}}, " if policy != "Retain" else ""
+    data = f"data: [{gone}{{secretKey: v, remoteRef: {{key: k}}}}"
+    template = ""
+    match failing:
+        case "data":
+            data += ", {secretKey: w, remoteRef: {key: bad}}"
+        case "find":
+            data = f"dataFrom: [{{find: {{path: /}}}}]\n{data}"
+        case "decoding":
+            data += ", {secretKey: w, remoteRef: {key: k, decodingStrategy: Base64}}"
+        case _:
+            template = ", template: {data: {a: '{{ .v }}', b: '{{ .nope }}'}}"
+    outcome = bench.sync(f"{REF}\n{data}]\ntarget: {{deletionPolicy: {policy}{template}}}")
+    assert (outcome.ready, outcome.secret, outcome.delete) == (False, None, False)
+    assert bench.world.secrets["team-a", "app"] == before
+
+
+@pytest.mark.parametrize("policy", ["Retain", "Delete", "Merge"])
 def test_an_error_never_counts_as_absence(bench: Any, policy: str) -> None:
     """A backend that is away must not cost anybody a Secret."""
     spec = SPEC + f"target: {{deletionPolicy: {policy}}}"

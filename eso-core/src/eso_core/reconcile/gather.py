@@ -73,6 +73,12 @@ def stores_of(external_secret: ExternalSecret, world: World) -> list[Store]:
     return found
 
 
+def _asked(entry: DataFrom) -> str:
+    if entry.extract is not None:
+        return ".extract"
+    return ".find" if entry.find is not None else ".sourceRef.generatorRef"
+
+
 class Gatherer:
     """Gathers for one ExternalSecret."""
 
@@ -89,23 +95,25 @@ class Gatherer:
     def gather(self, into: Gathered) -> None:
         """Fill `into`. Raises SyncError naming the entry."""
         for index, entry in enumerate(self._spec.data_from):
-            with self._entry(f"spec.dataFrom[{index}]", into):
+            with self._entry(f"spec.dataFrom[{index}]", into, asked=_asked(entry)):
                 into.data.update(self._from(entry, index, into))
         for index, item in enumerate(self._spec.data):
             with self._entry(f"spec.data[{index}] (key {item.remote_ref.key!r})", into):
                 into.data.update(self._one(item))
 
     @contextmanager
-    def _entry(self, place: str, into: Gathered) -> Iterator[None]:
-        """Name the entry in what goes wrong. A secret that the backend does not have fails the sync only if it is to be retained."""
+    def _entry(self, place: str, into: Gathered, *, asked: str = "") -> Iterator[None]:
+        """Name the entry in what goes wrong, and which part of it a provider was asked for. A secret that the backend does not
+        have fails the sync only if it is to be retained.
+        """
         try:
             yield
         except AbsentError as error:
             if self._spec.target.deletion_policy == "Retain":
-                raise SyncError(f"{place}: {error.message}", retry_after=error.retry_after) from None
-            into.missing.append(f"{place}: {error.message}")
+                raise SyncError(f"{place}{asked}: {error.message}", retry_after=error.retry_after) from None
+            into.missing.append(f"{place}{asked}: {error.message}")
         except CallError as error:
-            raise SyncError(f"{place}: {error.message}", retry_after=error.retry_after) from None
+            raise SyncError(f"{place}{asked}: {error.message}", retry_after=error.retry_after) from None
         except SyncError as error:
             raise error.at(place) from None
 
@@ -162,7 +170,11 @@ class Gatherer:
             assert entry.find is not None
             options, data = entry.find, self._calls.get_all_secrets(via, entry.find)
         # Without rewrite, keys are converted; with it, it sees them as they are and answers for them.
-        named = rewrite(entry.rewrite, data) if entry.rewrite else convert(options.conversion_strategy, data)
-        decoded = decode_map(options.decoding_strategy, checked_keys(named))
+        if entry.rewrite:
+            correct = "correct rewrite, or remove it so that conversionStrategy applies"
+            named = checked_keys(rewrite(entry.rewrite, data), instead=correct)
+        else:
+            named = checked_keys(convert(options.conversion_strategy, data))
+        decoded = decode_map(options.decoding_strategy, named)
         refuse_null_bytes(options.null_byte_policy, decoded)
         return decoded

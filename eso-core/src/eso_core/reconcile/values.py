@@ -14,7 +14,7 @@ from provider_common.values import convert_keys
 from eso_core.reconcile.errors import SyncError
 
 _KEY = re.compile(r"[-._a-zA-Z0-9]+")
-_BY_REWRITE = "rename it with rewrite, or remove rewrite so that conversionStrategy applies"
+BY_REWRITE = "rename it with rewrite"
 LONGEST_KEY = 253
 """Bytes that a key of a Secret may have."""
 
@@ -84,7 +84,7 @@ def convert(strategy: str, data: Mapping[str, bytes]) -> dict[str, bytes]:
         raise SyncError(error.message) from None
 
 
-def checked_keys(data: Mapping[str, bytes], *, instead: str = _BY_REWRITE) -> dict[str, bytes]:
+def checked_keys(data: Mapping[str, bytes], *, instead: str = BY_REWRITE) -> dict[str, bytes]:
     """`data` without empty keys. Raises SyncError for a key that a Secret can't have; `instead` is the next step."""
     for key in sorted(data):
         if len(key.encode(errors="surrogatepass")) > LONGEST_KEY:
