@@ -96,6 +96,7 @@ def test_help_shows_defaults_as_one_would_write_them(script) -> None:
 
 def test_version_says_the_contract_and_the_kinds(script) -> None:
     assert "contract 1.1" in run(script, "version").stdout
+    assert run(script, "--version").stdout == run(script, "version").stdout
     told: dict[str, Any] = json.loads(run(script, "version", "--json").stdout)
     assert told["contractVersions"] == ["1.1", "1.0"]
     assert [kind["kind"] for kind in told["kinds"]] == ["Pin"]

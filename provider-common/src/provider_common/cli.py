@@ -174,6 +174,8 @@ def serve(
     environ = os.environ if environ is None else environ
     parser = _parser(title, environ)
     words = list(sys.argv[1:] if argv is None else argv)
+    if words == ["--version"]:
+        words = ["version"]
     if words and words[0].startswith("-") and words[0] not in {"-h", "--help"}:
         # The Go providers have no commands: what a chart passes them are flags alone.
         words.insert(0, "serve")

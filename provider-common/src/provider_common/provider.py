@@ -68,7 +68,7 @@ class ProviderV2(ABC, Generic[SpecT]):
         """The members of a secret, or of the property selected from it. By default of a JSON object: strings as text,
         everything else as its JSON source.
         """
-        return to_map(value, what=ref.key)
+        return to_map(value, what=f"{ref.key} ({ref.property})" if ref.property else ref.key)
 
     def get_all_secrets(self, find: Find) -> Mapping[str, bytes]:
         """Names and whole values of what `find` selects; nothing found is an empty mapping. A secret that vanishes

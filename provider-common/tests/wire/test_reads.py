@@ -33,6 +33,13 @@ def test_a_map_and_a_property_share_the_read_of_the_whole(harness, store, acme) 
     assert acme.reads("db") == 1
 
 
+def test_a_map_of_a_property_that_is_none_names_the_property(harness, store, acme) -> None:
+    """The secret itself may be as good a JSON object as any."""
+    with harness.fails() as failure:
+        harness.get_secret_map(store, "db", property="user")
+    assert failure.message.startswith("db (user) is not valid JSON")
+
+
 def test_versions_and_metadata_are_objects_of_their_own(harness, store, acme) -> None:
     harness.get_secret(store, "db")
     harness.get_secret(store, "db", version="2")
