@@ -18,6 +18,7 @@ from eso_e2e.faultproxy import FaultProxy, Tls
 from eso_e2e.faults import Answer, BlackHole, Cut, Fault, Reset, Respond, Rewrite, too_many_requests
 from eso_e2e.moto import MotoApi
 from eso_e2e.pki import CertificateAuthority
+from eso_e2e.process import wait_until
 from eso_e2e.tcpproxy import Door
 from eso_e2e.vault import VaultServer
 
@@ -170,10 +171,12 @@ def test_a_reset_is_a_reset_and_not_an_end(proxy: FaultProxy, pool: urllib3.Pool
 
 def test_a_black_hole_never_answers(proxy: FaultProxy, pool: urllib3.PoolManager, backend: Backend) -> None:
     """The client's own timeout ends it; afterwards the proxy serves as before."""
-    proxy.inject(BlackHole(), times=1)
+    rule = proxy.inject(BlackHole(), times=1)
 
     with pytest.raises(urllib3.exceptions.ReadTimeoutError):
         pool.request("GET", f"{proxy.url}/", timeout=0.2)
+    # On a busy machine the client may have left before its request was read.
+    wait_until(lambda: rule.hits == 1, seconds=60, what="swallowed")
 
     assert backend.asked == []
     assert pool.request("GET", f"{proxy.url}/").status == 200
@@ -181,11 +184,13 @@ def test_a_black_hole_never_answers(proxy: FaultProxy, pool: urllib3.PoolManager
 
 def test_a_delay_comes_before_the_answer(proxy: FaultProxy, pool: urllib3.PoolManager) -> None:
     """A client with less patience than the delay gives up, one with more is served."""
-    proxy.inject(delay=0.3)
-    started = time.monotonic()
+    longer = proxy.inject(delay=600, times=1)
 
     with pytest.raises(urllib3.exceptions.ReadTimeoutError):
         pool.request("GET", f"{proxy.url}/", timeout=0.1)
+    wait_until(lambda: longer.hits == 1, seconds=60, what="delayed")
+    proxy.inject(delay=0.3)
+    started = time.monotonic()
     answer = pool.request("GET", f"{proxy.url}/")
 
     assert answer.status == 200
