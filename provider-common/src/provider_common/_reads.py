@@ -124,6 +124,7 @@ class ReadWindow:
 
     def _finish(self, key: Hashable, read: _Read, *, keep: bool, size: int) -> None:
         now = self._clock()
+        size += _length(key)
         with self._lock:
             current = self._reads.get(key) is read
             fits = len(self._reads) <= _MAX_ENTRIES and self._bytes + size <= _MAX_BYTES
@@ -141,6 +142,11 @@ class ReadWindow:
     def _drop(self, key: Hashable, read: _Read) -> None:
         del self._reads[key]
         self._bytes -= read.size
+
+
+def _length(key: Hashable) -> int:
+    """Bytes that a key takes, about: names are as long as a caller makes them, and an error is kept under its key, too."""
+    return sum(len(part) for part in key if isinstance(part, str)) if isinstance(key, tuple) else 0
 
 
 def _again(error: Exception) -> Exception:

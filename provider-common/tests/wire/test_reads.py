@@ -267,3 +267,17 @@ def test_what_is_kept_is_bounded(monkeypatch) -> None:
     for i in range(50):
         window.get(i, lambda: b"")
     assert len(window._reads) <= 11
+
+
+def test_keys_count_as_what_is_kept(monkeypatch) -> None:
+    """A caller who asks for a thousand absent secrets by names of megabytes must not fill the memory with them."""
+    monkeypatch.setattr("provider_common._reads._MAX_BYTES", 100)
+    window = ReadWindow(600.0)
+
+    def absent() -> bytes:
+        raise NoSecretError("k")
+
+    for i in range(50):
+        with pytest.raises(NoSecretError):
+            window.get(("x" * 20 + str(i), "", "None"), absent)
+    assert len(window._reads) <= 4
