@@ -13,7 +13,14 @@ from eso_e2e.faults import Answer, BlackHole, too_many_requests
 from eso_e2e.tcpproxy import Door
 from google.api_core import exceptions
 from grpc import StatusCode
-from provider_common import Context, DeadlineError, MissingReferenceError, NoSecretError, TemporaryError
+from provider_common import (
+    Context,
+    DeadlineError,
+    MissingReferenceError,
+    NoSecretError,
+    RetrySettings,
+    TemporaryError,
+)
 from provider_common.context import call_deadline
 from provider_gcp._client import SecretManager
 from provider_gcp._errors import EXCEPTIONS, REASONS, Asked, translate
@@ -274,7 +281,15 @@ class TestDeadlines:
                 raise exceptions.DeadlineExceeded("Deadline Exceeded")
 
         spec = GCPSecretManagerSpec.parse({"projectID": "acme"}, where="x")
-        ctx: Any = Context(spec, None, "g/v1", "GCPSecretManager", "main", "team-a")  # type: ignore[arg-type]
+        ctx: Any = Context(
+            spec,
+            None,  # type: ignore[arg-type]
+            "g/v1",
+            "GCPSecretManager",
+            "main",
+            "team-a",
+            retry=RetrySettings(0),
+        )
         identity = Identity(("x",), lambda: Token("t", time.time(), time.time() + 3600))
         secrets = SecretManager(ctx, Stuck(), identity, TokenManager(), project="acme")
 
