@@ -15,7 +15,7 @@ from provider_common.crd import crds, names_of
 from provider_common.errors import AccessDeniedError, MissingReferenceError
 from provider_common.kube import ServedType
 from provider_common.provider import ProviderV2
-from provider_common.rbac import cluster_role_rules
+from provider_common.rbac import cluster_role_rules, rbac_manifests
 from provider_common.spec import CAProvider, SecretKeySelector, ServiceAccountSelector, Spec
 
 from .conftest import Open
@@ -111,6 +111,33 @@ def test_a_neighbours_credential_is_denied_though_rbac_would_allow_it(
     with pytest.raises(AccessDeniedError, match=f"'acme' is in namespace '{other}'"):
         resolver(reader, spec, namespace)
     assert reader.read_secret(other, "acme") == {"token": CANARY.encode()}
+
+
+def test_credentials_may_be_kept_to_some_namespaces(
+    kube_api: KubeApi, namespace: str, open_reader: Open
+) -> None:
+    """As `provider-x rbac --credentials-in` prints it: objects are followed everywhere, credentials read there only."""
+    other = kube_api.create_namespace()
+    for place in (namespace, other):
+        kube_api.create_secret(place, "acme", {"token": CANARY})
+    kube_api.apply(
+        rbac_manifests(
+            LoginStore,
+            name=f"provider-{namespace}",
+            account="kept",
+            namespace=namespace,
+            credentials_in=(namespace,),
+        )
+    )
+    kubeconfig = kube_api.write_kubeconfig(
+        f"{namespace}-kept", kube_api.service_account_token(namespace, "kept")
+    )
+    version, kind, plural = names_of(LoginSpec, role="store")
+    reader = open_reader(kubeconfig, (ServedType(version, kind, plural),))
+
+    assert reader.read_secret(namespace, "acme") == {"token": CANARY.encode()}
+    with pytest.raises(AccessDeniedError, match=other):
+        reader.read_secret(other, "acme")
 
 
 def test_a_ca_comes_from_a_config_map(kube_api: KubeApi, namespace: str, reader: ClusterReader) -> None:
