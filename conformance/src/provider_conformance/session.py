@@ -186,7 +186,8 @@ class Session:
 
 _PINGS = (
     ("grpc.keepalive_time_ms", int(PING_SECONDS * 1000)),
-    ("grpc.keepalive_timeout_ms", 5000),
+    # The Go core wants the acknowledgement within 5 s; on a slow machine that says nothing about the server.
+    ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
 )
