@@ -28,6 +28,7 @@ from provider_common.context import (
     Context,
     Holder,
     SharedObjects,
+    call_deadline,
     remaining,
     time_is_over,
 )
@@ -51,7 +52,13 @@ CHECK_AFTER = 10.0
 """Seconds of use after which the credentials of a store are read again."""
 
 _RECHECK_SOON = 1.0
-"""Seconds between two checks when one could not be made, or when the backend keeps refusing."""
+"""Seconds between two checks when the backend keeps refusing."""
+
+_LONGEST_CHECK = 2.0
+"""Seconds that a check may take. What is open worked a moment ago: a slow API server is not to slow down every call."""
+
+_RECHECK_AWAY = 5.0
+"""Seconds after which Kubernetes is asked again when it could not be."""
 
 _LONGEST_NEGATIVE = 1.0
 """Seconds for which an open that failed for good is not tried again."""
@@ -261,7 +268,7 @@ class OpenStores:
             with self._lock:
                 entry = self._open.get(family)
             if entry is not None and entry.version == version:
-                self._check(family, entry)
+                self._check(family, entry, longest=_LONGEST_CHECK)
             else:
                 opened = self._open_once(place, family, version)
                 if opened is not None:
@@ -306,7 +313,8 @@ class OpenStores:
         if entry.retired or self._clock() - entry.checked < _RECHECK_SOON:
             return entry.retired  # another call that was refused may have looked already
         entry.checked = float("-inf")
-        self._check(entry.family, entry)
+        # It does not work as it is: worth all the time there is.
+        self._check(entry.family, entry, longest=LONGEST_CALL)
         return entry.retired
 
     def written(self, entry: OpenStore) -> None:
@@ -364,20 +372,22 @@ class OpenStores:
     def _version(place: Place, parsed: Parsed) -> tuple[Hashable, ...]:
         return (parsed.source.uid, parsed.digest, place.store_digest)
 
-    def _check(self, family: tuple[Hashable, ...], entry: OpenStore) -> None:
-        """Compare the credentials with what the store was opened with; retire the store when they changed."""
-        if not entry.checking.acquire(timeout=remaining()):
-            raise DeadlineError("The time that the caller gave is over; the credentials are still being read")
+    def _check(self, family: tuple[Hashable, ...], entry: OpenStore, *, longest: float) -> None:
+        """Compare the credentials with what the store was opened with; retire the store when they changed. When Kubernetes
+        can't be asked, or does not answer within `longest` seconds, the store stays as it is.
+        """
+        if not entry.checking.acquire(timeout=min(remaining(), longest)):
+            return
         try:
             now = self._clock()
             if entry.retired or now - entry.checked < self._check_after:
                 return
             try:
-                changed = entry.auth.changed()
+                with call_deadline(min(remaining(), longest)):
+                    changed = entry.auth.changed()
             except (TemporaryError, AccessDeniedError) as error:
-                # Kubernetes can't be asked. What is open worked a moment ago and stays; the next call asks again.
                 _log.warning("credentials could not be read again: %s", error)
-                entry.checked = now - self._check_after + _RECHECK_SOON
+                entry.checked = self._clock() - self._check_after + min(_RECHECK_AWAY, self._check_after)
                 return
             entry.checked = now
             if not changed:

@@ -1,11 +1,11 @@
 """What goes wrong only when calls meet: opened, replaced, refused and closed at the same moment."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 import grpc
 import pytest
@@ -23,7 +23,7 @@ from provider_common import (
 from provider_common._stores import Configs, OpenStores, Place
 from provider_common.auth import Scope, TokenCache
 from provider_common.catalog import Catalog
-from provider_common.context import SharedObjects, call_deadline
+from provider_common.context import SharedObjects, call_deadline, remaining
 from provider_common.testing import FakeKube, ProviderHarness
 
 
@@ -66,9 +66,20 @@ def door():
     return Door
 
 
+class Moody(FakeKube):
+    """Reads of Secrets end as `mood` says, when there is one."""
+
+    mood: Callable[[], NoReturn] | None = None
+
+    def read_secret(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
+        if self.mood is not None:
+            self.mood()
+        return super().read_secret(namespace, name)
+
+
 @pytest.fixture
-def kube() -> FakeKube:
-    return FakeKube()
+def kube() -> Moody:
+    return Moody()
 
 
 @pytest.fixture
@@ -229,14 +240,71 @@ def test_kubernetes_that_refuses_to_show_a_credential_leaves_the_store_open(kube
     opened = stores(kube, check_after=0.0)
     opened.release(opened.acquire(target))
 
-    def refuse(namespace: str, name: str) -> None:
+    asked = []
+
+    def refuse() -> NoReturn:
+        asked.append(1)
         raise AccessDeniedError("not for you")
 
-    (entry,) = opened._open.values()
-    entry.auth._kube.read_secret = refuse
+    kube.mood = refuse
     opened.release(opened.acquire(target))
 
+    assert (len(asked), len(Door.made)) == (1, 1)
+
+
+def hang_on(kube: Moody, hung: threading.Event, go: threading.Event, given: list[float]) -> None:
+    """Make the next reads of Secrets hang until `go`, or for as long as the caller gives them."""
+
+    def hang() -> NoReturn:
+        given.append(remaining())
+        hung.set()
+        go.wait(remaining())
+        raise TemporaryError("the API server did not answer in time")
+
+    kube.mood = hang
+
+
+def test_a_slow_api_server_does_not_slow_down_every_call_of_an_open_store(kube, place) -> None:
+    """One call asks it, and not for long; the others go on with what is open, and so does that call."""
+    kube.add_secret("team-a", "token", {"value": b"one"})
+    target = place(spec={"key": {"name": "token", "key": "value"}})
+    now = [0.0]
+    opened = stores(kube, clock=lambda: now[0])
+    opened.release(opened.acquire(target))
+    hung, go, given = threading.Event(), threading.Event(), []
+    hang_on(kube, hung, go, given)
+    now[0] += 11
+
+    with ThreadPoolExecutor(2) as pool:
+        asking = pool.submit(opened.acquire, target)
+        assert hung.wait(10)
+        opened.release(pool.submit(opened.acquire, target).result(timeout=20))
+        go.set()
+        opened.release(asking.result(timeout=20))
+    assert max(given) <= 2.0
+    assert len(given) == 1, "and it is not asked again at once"
+    now[0] += 6
+    opened.release(opened.acquire(target))
+    assert len(given) == 2
     assert len(Door.made) == 1
+
+
+def test_a_refused_credential_is_worth_waiting_for_a_slow_api_server(kube, place) -> None:
+    """Nothing works without the new one."""
+    kube.add_secret("team-a", "token", {"value": b"one"})
+    target = place(spec={"key": {"name": "token", "key": "value"}})
+    opened = stores(kube, clock=lambda: 1e9)
+    entry = opened.acquire(target)
+    entry.checked = 0.0
+    given: list[float] = []
+    go = threading.Event()
+    go.set()
+    hang_on(kube, threading.Event(), go, given)
+
+    with call_deadline(20):
+        assert not opened.refused(target, entry)
+
+    assert given[0] > 10.0
 
 
 @pytest.mark.parametrize("in_use", [False, True], ids=["idle", "in use"])
