@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -107,19 +108,120 @@ def test_what_is_pushed_exists_and_is_found_until_it_is_deleted(channel: grpc.Ch
     [
         ({"remote_ref": wanted("none")}, grpc.StatusCode.NOT_FOUND, "Secret does not exist"),
         ({}, grpc.StatusCode.UNKNOWN, "request or remote ref is nil"),
-        ({"remote_ref": wanted("plain", "x")}, grpc.StatusCode.UNKNOWN, "not a JSON object"),
+        (
+            {"remote_ref": wanted("plain", "x")},
+            grpc.StatusCode.UNKNOWN,
+            "failed to get secret: the secret is not a JSON object",
+        ),
     ],
     ids=["absent", "no-body", "no-object"],
 )
 def test_errors_have_the_codes_and_texts_of_go(
     channel: grpc.Channel, request_fields: dict[str, Any], code: grpc.StatusCode, words: str
 ) -> None:
-    """Only absence has a code of its own."""
+    """Only absence has a code of its own, and no words before its text."""
     with pytest.raises(grpc.RpcError) as caught:
         ask(channel, "GetSecret", **request_fields)
 
-    assert caught.value.code() is code
-    assert words in str(caught.value.details())
+    assert (caught.value.code(), caught.value.details()) == (code, words)
+
+
+GET, VALIDATE, CAPABILITIES, GENERATE = "GetSecret", "Validate", "Capabilities", "Generate"
+_NOT_SERVED = "failed to resolve provider: resource mapping not found for "
+_NO_OBJECT = "failed to get client: failed to map provider reference to spec: "
+GENERATORS = "generators.external-secrets.io/v1alpha1"
+
+
+@pytest.mark.parametrize(
+    ("method", "reference", "words"),
+    [
+        (GET, None, "provider reference is required"),
+        (VALIDATE, None, "failed to get client: provider reference is required"),
+        (CAPABILITIES, None, "failed to resolve provider: provider reference is nil"),
+        (GENERATE, None, "request or generator ref is nil"),
+        (GET, {"name": "gone"}, _NO_OBJECT),
+        (GET, {"name": "gone", "api_version": "v2alpha1"}, _NO_OBJECT),
+        (GET, {"kind": "Other"}, f"failed to get client: {_NOT_SERVED}"),
+        (VALIDATE, {"kind": "Other"}, f"failed to get client: {_NOT_SERVED}"),
+        (
+            GET,
+            {"api_version": "v2alpha1"},
+            "failed to get client: failed to resolve provider: invalid api version: v2",
+        ),
+        (CAPABILITIES, {"kind": "Other", "name": "gone"}, _NOT_SERVED),
+        (
+            CAPABILITIES,
+            {"api_version": "v2alpha1"},
+            "failed to resolve provider: invalid api version: v2alpha1",
+        ),
+        (GENERATE, {"name": "gone"}, "failed to get generator: failed to get generator resource: "),
+        (
+            GENERATE,
+            {"kind": "Other", "name": "gone"},
+            "failed to get generator: generator mapping not found for ",
+        ),
+        (
+            GENERATE,
+            {"api_version": "a.example/v1"},
+            "failed to get generator: generatorRef may only reference the gen",
+        ),
+        (GENERATE, {"api_version": "v1alpha1"}, "failed to get generator: invalid api version: v1alpha1"),
+    ],
+    ids=[
+        "get-none",
+        "validate-none",
+        "capabilities-none",
+        "generate-none",
+        "no-object",
+        "no-object-and-bad-version",
+        "kind-not-served",
+        "validate-kind-not-served",
+        "bad-version",
+        "capabilities-kind-not-served",
+        "capabilities-bad-version",
+        "no-generator",
+        "generator-not-served",
+        "other-group",
+        "generate-bad-version",
+    ],
+)
+def test_a_wrong_reference_is_refused_in_the_order_and_words_of_go(
+    go_peer: GoPeer,
+    authority: CertificateAuthority,
+    pair: KeyPair,
+    tmp_path: Path,
+    method: str,
+    reference: dict[str, str] | None,
+    words: str,
+) -> None:
+    """Of a store the object is read before its kind is looked at, of a generator afterwards."""
+    (tmp_path / "objects").write_text('{"objects": [{"kind": "Fake", "namespace": "app", "name": "f"}]}')
+    files: dict[str, Any] = {"ca": authority.ca_file, "cert": pair.cert, "key": pair.key}
+    package: Any = generator_pb2 if method == GENERATE else store
+    field, kind = (
+        ("generator_ref", package.GeneratorRef)
+        if method == GENERATE
+        else ("provider_ref", store.ProviderReference)
+    )
+    right = {
+        "api_version": GENERATORS if method == GENERATE else REF.api_version,
+        "kind": "Fake",
+        "name": "f",
+    }
+    fields = {} if reference is None else {field: kind(**{**right, **reference})}
+    if method == GET:
+        fields["remote_ref"] = wanted("plain")
+    request = getattr(package, f"{method}Request")(source_namespace="app", **fields)
+    service = "generator.v1.GeneratorProvider" if method == GENERATE else "provider.v1.SecretStoreProvider"
+    with (
+        go_peer.serve(**files, objects=tmp_path / "objects") as address,
+        dial(address, authority, pair) as opened,
+        pytest.raises(grpc.RpcError) as caught,
+    ):
+        call(opened, f"/{service}/{method}", request, getattr(package, f"{method}Response"))
+
+    assert caught.value.code() is grpc.StatusCode.UNKNOWN
+    assert str(caught.value.details()).startswith(words)
 
 
 def test_an_older_server_says_unknown_for_absent(

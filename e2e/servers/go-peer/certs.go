@@ -30,6 +30,7 @@ func certs(arguments []string) error {
 	ca := &x509.Certificate{
 		SerialNumber:          big.NewInt(0),
 		Subject:               pkix.Name{CommonName: "external-secrets", Organization: []string{"external-secrets"}},
+		DNSNames:              []string{"external-secrets"},
 		NotBefore:             start,
 		NotAfter:              start.AddDate(10, 0, 0),
 		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment | x509.KeyUsageCertSign,
@@ -63,8 +64,8 @@ func certs(arguments []string) error {
 
 func leaf(name string, start time.Time, usage x509.ExtKeyUsage) *x509.Certificate {
 	return &x509.Certificate{
-		SerialNumber: big.NewInt(start.UnixNano()),
-		Subject:      pkix.Name{CommonName: name},
+		SerialNumber: big.NewInt(time.Now().UnixNano()),
+		Subject:      pkix.Name{CommonName: name, Organization: []string{"external-secrets"}},
 		NotBefore:    start,
 		NotAfter:     start.AddDate(10, 0, 0),
 		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
 
 	generatorv1 "external-secrets.io/e2e/servers/go-peer/gen/generator/v1"
@@ -22,12 +21,9 @@ type counter struct {
 // object is looked up there when the reference names no namespace, and credentials are always read there.
 func (c *counter) open(ref *generatorv1.GeneratorRef, sourceNamespace string) error {
 	if ref == nil {
-		return errors.New("generator reference is required")
+		return errors.New("request or generator ref is nil")
 	}
-	if group, _, _ := strings.Cut(ref.GetApiVersion(), "/"); group != "generators.external-secrets.io" {
-		return errors.New("failed to get generator: generatorRef may only reference the generators group")
-	}
-	found, err := c.cluster.find(ref, sourceNamespace)
+	found, err := c.cluster.findGenerator(ref, sourceNamespace)
 	if err == nil && found.Invalid {
 		err = errors.New("spec.limit must not be negative")
 	}

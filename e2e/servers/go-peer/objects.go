@@ -70,26 +70,59 @@ type reference interface {
 }
 
 // find gives the config object. It is read from the reference's namespace, or else from the caller's, and no boundary is
-// enforced: that is the core's business in both dialects.
+// enforced: that is the core's business in both dialects. The kind is looked at afterwards only, so that of a reference that is wrong
+// in both respects the missing object is told.
 func (c *cluster) find(ref reference, sourceNamespace string) (*object, error) {
-	if strings.Count(ref.GetApiVersion(), "/") != 1 {
-		return nil, fmt.Errorf("invalid api version: %s", ref.GetApiVersion())
-	}
 	if c.anything {
-		return c.Objects[0], nil
+		return c.Objects[0], c.resolve(ref)
 	}
-	namespace := namespaceOf(ref, sourceNamespace)
-	served := false
+	namespace, named := namespaceOf(ref, sourceNamespace), false
 	for _, one := range c.Objects {
-		served = served || one.Kind == ref.GetKind()
-		if one.Kind == ref.GetKind() && one.Namespace == namespace && one.Name == ref.GetName() {
-			return one, nil
+		if one.Namespace != namespace || one.Name != ref.GetName() {
+			continue
 		}
+		if one.Kind == ref.GetKind() {
+			return one, c.resolve(ref)
+		}
+		named = true
 	}
-	if !served {
-		return nil, fmt.Errorf("resource mapping not found for %s %s", ref.GetApiVersion(), ref.GetKind())
+	if named && !c.serves(ref.GetKind()) {
+		return nil, c.resolve(ref)
 	}
-	return nil, fmt.Errorf("%s %q not found in namespace %q", ref.GetKind(), ref.GetName(), namespace)
+	return nil, fmt.Errorf("failed to map provider reference to spec: %s %q not found in namespace %q", ref.GetKind(), ref.GetName(), namespace)
+}
+
+// resolve says whether the kind is served.
+func (c *cluster) resolve(ref reference) error {
+	if strings.Count(ref.GetApiVersion(), "/") != 1 {
+		return fmt.Errorf("failed to resolve provider: invalid api version: %s", ref.GetApiVersion())
+	}
+	if !c.serves(ref.GetKind()) {
+		return fmt.Errorf("failed to resolve provider: resource mapping not found for %s %s", ref.GetApiVersion(), ref.GetKind())
+	}
+	return nil
+}
+
+func (c *cluster) serves(kind string) bool {
+	return c.anything || slices.ContainsFunc(c.Objects, func(one *object) bool { return one.Kind == kind })
+}
+
+// findGenerator gives a generator. Here the kind is looked at first, and a group that is not the generators' before it.
+func (c *cluster) findGenerator(ref reference, sourceNamespace string) (*object, error) {
+	group, _, _ := strings.Cut(ref.GetApiVersion(), "/")
+	switch {
+	case strings.Count(ref.GetApiVersion(), "/") != 1:
+		return nil, fmt.Errorf("invalid api version: %s", ref.GetApiVersion())
+	case group != "generators.external-secrets.io":
+		return nil, fmt.Errorf("generatorRef may only reference the generators group, but got %s", group)
+	case !c.serves(ref.GetKind()):
+		return nil, fmt.Errorf("generator mapping not found for %s %s", ref.GetApiVersion(), ref.GetKind())
+	}
+	found, err := c.find(ref, sourceNamespace)
+	if err != nil {
+		return nil, fmt.Errorf("failed to get generator resource: %s %q not found", ref.GetKind(), ref.GetName())
+	}
+	return found, nil
 }
 
 func namespaceOf(ref reference, sourceNamespace string) string {

@@ -40,7 +40,7 @@ func (m *memoryStore) client(ref *providerv1.ProviderReference, sourceNamespace 
 	}
 	found, err := m.cluster.find(ref, sourceNamespace)
 	if err != nil {
-		return nil, fmt.Errorf("failed to get client: failed to map provider reference to spec: %w", err)
+		return nil, fmt.Errorf("failed to get client: %w", err)
 	}
 	if err := m.cluster.logIn(found, ref, ref.GetStoreRefKind(), sourceNamespace); err != nil {
 		return nil, fmt.Errorf("failed to get client: %w", err)
@@ -48,11 +48,12 @@ func (m *memoryStore) client(ref *providerv1.ProviderReference, sourceNamespace 
 	return found, nil
 }
 
+// missing says that the backend has no such secret. With a code of its own it needs no words before it.
 func (m *memoryStore) missing(what string) error {
 	if m.cluster.dialect == dialectP {
 		return errors.New(what + absent)
 	}
-	return status.Error(codes.NotFound, what+absent)
+	return status.Error(codes.NotFound, absent)
 }
 
 // misbehave plays a backend in trouble for keys below fault/, and one that takes a while for the key slow. Of a deadline that is over the Go servers tell the code; for
@@ -272,12 +273,12 @@ func (m *memoryStore) SecretExists(_ context.Context, in *providerv1.SecretExist
 func (m *memoryStore) Validate(_ context.Context, in *providerv1.ValidateRequest) (*providerv1.ValidateResponse, error) {
 	ref, source := in.GetProviderRef(), in.GetSourceNamespace()
 	if ref == nil {
-		return nil, errors.New("provider reference is required")
+		return nil, errors.New("failed to get client: provider reference is required")
 	}
 	if source == "" && m.cluster.isClusterScoped(ref.GetStoreRefKind()) {
 		found, err := m.cluster.find(ref, source)
 		if err != nil {
-			return nil, fmt.Errorf("failed to get client: failed to map provider reference to spec: %w", err)
+			return nil, fmt.Errorf("failed to get client: %w", err)
 		}
 		if found.Selector == "" {
 			return &providerv1.ValidateResponse{Valid: true}, nil
@@ -293,14 +294,10 @@ func (m *memoryStore) Validate(_ context.Context, in *providerv1.ValidateRequest
 func (m *memoryStore) Capabilities(_ context.Context, in *providerv1.CapabilitiesRequest) (*providerv1.CapabilitiesResponse, error) {
 	ref := in.GetProviderRef()
 	if ref == nil {
-		return nil, errors.New("provider reference is required")
+		return nil, errors.New("failed to resolve provider: provider reference is nil")
 	}
-	served := m.cluster.anything
-	for _, one := range m.cluster.Objects {
-		served = served || one.Kind == ref.GetKind()
-	}
-	if !served {
-		return nil, fmt.Errorf("failed to resolve provider: no provider for %s %s", ref.GetApiVersion(), ref.GetKind())
+	if err := m.cluster.resolve(ref); err != nil {
+		return nil, err
 	}
 	return &providerv1.CapabilitiesResponse{Capabilities: providerv1.SecretStoreCapabilities_READ_WRITE}, nil
 }
