@@ -218,6 +218,13 @@ def test_a_bundle_is_read_through_its_layers(kube, pem, layers) -> None:
     assert resolver(kube).ca_bundle(content.decode(), None) == pem
 
 
+def test_a_bundle_may_have_comments_in_any_language(kube, pem) -> None:
+    """The usual collection of public roots has them, and authorities that are named so."""
+    commented = "# Főtanúsítvány\n".encode() + pem
+
+    assert resolver(kube).ca_bundle(base64.b64encode(commented).decode(), None) == commented
+
+
 @pytest.mark.parametrize(
     "bundle",
     ["!", "bm90IGEgY2VydA==", "ключ", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"],

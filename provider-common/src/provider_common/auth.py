@@ -323,7 +323,9 @@ def _certificates(bundle: str) -> bytes:
             break
     try:
         # OpenSSL and not `cryptography`: a CA that Go made may have the serial number 0, which the latter will refuse.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content.decode("ascii"))
+        # Comments around the certificates may be in any language.
+        text = content.decode("ascii", "ignore")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except (ValueError, ssl.SSLError):
         raise InvalidSpecError("spec: caBundle holds no certificate: it has to be base64 of PEM") from None
     return content
