@@ -387,6 +387,15 @@ class TestCertificates:
         store = harness.add_store(NAMESPACE, {**secured, "auth": token})
         assert harness.get_secret(store, "app", property="k") == b"v"
 
+    def test_a_bundle_may_have_comments_in_any_language(
+        self, harness: ProviderHarness, secured: dict[str, Any], token: dict[str, Any]
+    ) -> None:
+        """The usual collection of public roots has them."""
+        commented = "# F\u0151tan\u00fas\u00edtv\u00e1ny\n".encode() + base64.b64decode(secured["caBundle"])
+        bundle = base64.b64encode(commented).decode()
+        store = harness.add_store(NAMESPACE, {**secured, "caBundle": bundle, "auth": token})
+        assert harness.get_secret(store, "app", property="k") == b"v"
+
     def test_a_bundle_in_another_layer_of_base64_is_understood(
         self, harness: ProviderHarness, secured: dict[str, Any], token: dict[str, Any]
     ) -> None:

@@ -13,8 +13,9 @@ from provider_common import AuthResolver, Context
 
 from provider_vault._client import VaultClient
 from provider_vault._consistency import Consistency
-from provider_vault._http import VaultHttp, tls_context
+from provider_vault._http import VaultHttp
 from provider_vault._login import ClientCertificate, Login, StaticToken
+from provider_vault._session import tls_context
 from provider_vault._tokens import TokenManager
 from provider_vault.spec import VaultServer
 

@@ -28,9 +28,9 @@ from provider_common import (
 )
 from requests.utils import get_environ_proxies
 
-from provider_vault._http import bare_session
 from provider_vault._login import Login, login_path
 from provider_vault._paths import VaultPath
+from provider_vault._session import bare_session
 
 ACCOUNT_ANNOTATION = "iam.gke.io/gcp-service-account"
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
