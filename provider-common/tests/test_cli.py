@@ -175,6 +175,11 @@ def test_flags_are_taken_as_the_go_providers_take_them(script, tmp_path, flags) 
     [
         ("ESO_PROVIDER_READ_WINDOW", "soon", "'soon' is not a duration"),
         ("ESO_PROVIDER_PORT", "65536", "'65536' is no port"),
+        (
+            "ESO_PROVIDER_PORT",
+            "tcp://10.96.0.12:8080",
+            "'tcp://10.96.0.12:8080' is what Kubernetes sets for a Service",
+        ),
         ("ESO_PROVIDER_THREADS", "many", "'many' has to be a whole number"),
         ("ESO_PROVIDER_ENABLE_TLS", "perhaps", "'perhaps' has to be true or false"),
         ("ESO_PROVIDER_VERBOSE", "perhaps", "'perhaps' has to be true or false"),

@@ -56,6 +56,10 @@ def _number(text: str) -> int:
 
 
 def _port(text: str) -> int:
+    if text.startswith("tcp://"):
+        raise ValueError(
+            f"{text[:40]!r} is what Kubernetes sets for a Service of that name: give the pod enableServiceLinks: false"
+        )
     number = _number(text)
     if not 0 <= number <= LAST_PORT:
         raise ValueError(f"{text[:40]!r} is no port: it has to be a number from 0 to {LAST_PORT}")
