@@ -110,6 +110,7 @@ def test_a_service_accounts_token_that_ended_is_not_called_aws_credentials() -> 
         ),
         ("denied, request id: 4f9c0c1e-0000-4a0a-9d3a-1e0f2a3b4c5d", "denied"),
         ("signature of Credential=AKIA/20260101/x, SignedHeaders=a", "signature of"),
+        ("denied (Status Code: 403; RequestId=0b1c-2f)", "denied (Status Code: 403;"),
         ("plain", "plain"),
     ],
 )
@@ -217,6 +218,21 @@ def test_an_answer_without_a_list_is_not_an_empty_list(
         bench.harness.find(bench.store(kind), **find)
 
     assert failure.code == grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("status", [200, 403])
+@pytest.mark.parametrize(
+    "body", [b"<html/>", b"<AssumeRoleResponse/>", b"<p>Log in<br></p>", b"welcome", b""]
+)
+def test_a_page_in_place_of_sts_is_no_defect_of_ours(bench: Bench, status: int, body: bytes) -> None:
+    """A proxy that wants a log-in, say. Not XML, and not even well formed."""
+    bench.proxy.inject(Answer(status, body, {"Content-Type": "text/html"}), body="Action=AssumeRole")
+    with bench.harness.fails() as failure:
+        bench.harness.get_secret(bench.store(role="arn:aws:iam::123456789012:role/reader"), "db")
+
+    assert failure.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.FAILED_PRECONDITION}
+    assert "proxy" in failure.message
 
 
 @pytest.mark.real

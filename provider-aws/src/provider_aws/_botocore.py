@@ -105,19 +105,26 @@ AWAY: Final = (
     botocore.exceptions.ConnectionError,
     botocore.exceptions.CredentialRetrievalError,
     botocore.exceptions.MetadataRetrievalError,
+    botocore.parsers.ResponseParserError,
 )
 """What may work later."""
 
 
-def local_error(error: botocore.exceptions.BotoCoreError, what: str) -> ProviderError:
+LOCAL: Final = (botocore.exceptions.BotoCoreError, botocore.parsers.ResponseParserError)
+"""What botocore finds by itself; the second is no kind of the first."""
+
+
+def local_error(error: Exception, what: str) -> ProviderError:
     """The exception for what botocore found by itself. Its texts are not used: they repeat parameters and bodies."""
     name = type(error).__name__
+    if isinstance(error, botocore.parsers.ResponseParserError):
+        return TemporaryError(
+            f"The answer for {what} is not one of AWS: check the endpoint, and any proxy on the way"
+        )
     if isinstance(error, AWAY):
         remaining()  # the caller's own time, when that is what ended
         return TemporaryError(f"AWS can't be reached for {what} ({name})")
     match error:
-        case botocore.parsers.ResponseParserError():
-            return TemporaryError(f"The answer for {what} breaks off, or is none of AWS's")
         case botocore.exceptions.ParamValidationError():
             return InvalidRequestError(
                 f"{what} can't be asked of AWS: check the length and the characters of names and values"

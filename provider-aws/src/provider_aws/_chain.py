@@ -19,7 +19,7 @@ import botocore.exceptions
 import botocore.session
 from provider_common import Context, CredentialsError, DeadlineError, ProviderError, TemporaryError, remaining
 
-from provider_aws._botocore import AWAY, ENDPOINT_VARIABLES, local_error, refusal
+from provider_aws._botocore import AWAY, ENDPOINT_VARIABLES, LOCAL, local_error, refusal
 from provider_aws._client import Client
 from provider_aws._errors import translate
 from provider_aws._sessions import REFUSED_FOR, Session, SessionCache
@@ -161,7 +161,7 @@ class PodCredentials:
             frozen = None if found is None else found.get_frozen_credentials()
         except botocore.exceptions.ClientError as error:
             raise translate(refusal(error.operation_name, error), what) from None
-        except (botocore.exceptions.BotoCoreError, OSError, ValueError) as error:
+        except (*LOCAL, OSError, ValueError) as error:
             if isinstance(error, AWAY):
                 raise local_error(error, what) from None
             # A profile, a file or an address that is not there, half a pair of keys.

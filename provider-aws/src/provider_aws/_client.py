@@ -16,10 +16,10 @@ from typing import Any
 import botocore
 import botocore.config
 import botocore.exceptions
-from provider_common import Context, InvalidSpecError, TemporaryError, remaining
+from provider_common import Context, InvalidSpecError, remaining
 
-from provider_aws._answers import check_whole
-from provider_aws._botocore import ENDPOINT_VARIABLES, Sessions, Signing, local_error, refusal
+from provider_aws._answers import check_answered, check_whole
+from provider_aws._botocore import ENDPOINT_VARIABLES, LOCAL, Sessions, Signing, local_error, refusal
 from provider_aws._errors import RevokedSessionError, StaleCredentialsError, translate
 from provider_aws.auth import Keys
 
@@ -101,11 +101,6 @@ class Client:
         """The answers to an operation that pages by NextToken, one at a time."""
         while True:
             page = self.call(operation, what, **parameters)
-            if not page.keys() - {"ResponseMetadata"}:
-                # AWS names a list that is empty. To take this for one would empty the user's Secret.
-                raise TemporaryError(
-                    f"The answer for {what} is not one of AWS: check the endpoint, and any proxy on the way"
-                )
             yield page
             token = page.get("NextToken")
             if not token:
@@ -128,7 +123,7 @@ class Client:
                 answer: dict[str, Any] = getattr(client, botocore.xform_name(operation))(**parameters)
             except botocore.exceptions.ClientError as error:
                 raise translate(refusal(operation, error), what, key=key, version=version) from None
-            except botocore.exceptions.BotoCoreError as error:
+            except LOCAL as error:
                 raise local_error(error, what) from None
         return answer
 
@@ -162,4 +157,5 @@ class Client:
                 f" spec.region and the variable {ENDPOINT_VARIABLES[self._service]}"
             ) from None
         client.meta.events.register("before-parse", check_whole)
+        client.meta.events.register("after-call", check_answered)
         return client

@@ -280,7 +280,7 @@ _READS = frozenset({"GetSecretValue", "DescribeSecret", "DeleteSecret"})
 
 _EXPLICIT_DENY = "explicit deny in an identity-based policy"
 
-_REQUEST_ID = re.compile(r",?\s*\(?request ?id:?\s*[-\w]+\)?,?", re.IGNORECASE)
+_REQUEST_ID = re.compile(r",?\s*\(?request ?id[:=]?\s*[-\w]+\)?,?", re.IGNORECASE)
 _LONGEST_REASON = 400
 
 
