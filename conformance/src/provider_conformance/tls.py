@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPri
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _DAY = dt.timedelta(days=1)
+_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+_SERIAL_0, _SERIAL_1 = bytes.fromhex("a003020102020100"), bytes.fromhex("a003020102020101")  # of an X.509v3
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Authority:
     def __init__(self, cert: bytes, key: bytes) -> None:
         self.pem = cert
         self.key_pem = key
-        self._cert = x509.load_pem_x509_certificates(cert)[0]
+        self._name = _subject(cert)
         self._key = cast("CertificateIssuerPrivateKeyTypes", serialization.load_pem_private_key(key, None))
 
     @classmethod
@@ -46,7 +48,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         if like is not None:
-            name = x509.load_pem_x509_certificates(like)[0].subject
+            name = _subject(like)
         now = dt.datetime.now(dt.UTC)
         cert = (
             x509.CertificateBuilder()
@@ -77,7 +79,7 @@ class Authority:
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))
-            .issuer_name(self._cert.subject)
+            .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now + starts_in)
@@ -90,6 +92,18 @@ class Authority:
             )
         cert = builder.sign(self._key, hashes.SHA256())
         return Pair(cert.public_bytes(serialization.Encoding.PEM), _pem(key))
+
+
+def _subject(pem: bytes) -> x509.Name:
+    """The subject of the first certificate of `pem`.
+
+    Go's cert-controller gives its CA the serial number 0, which `cryptography` warns of and is going to refuse. The subject
+    is the same with another number.
+    """
+    text = pem.decode("ascii", errors="replace")
+    start, end = text.find(_BEGIN), text.find(_END)
+    der = ssl.PEM_cert_to_DER_cert(text[start : end + len(_END)])
+    return x509.load_der_x509_certificate(der.replace(_SERIAL_0, _SERIAL_1, 1)).subject
 
 
 def _name(name: str) -> x509.GeneralName:
