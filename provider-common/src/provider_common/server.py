@@ -16,9 +16,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import grpc
-from grpc_reflection.v1alpha import reflection
 
-from provider_common import _tls
+from provider_common import _reflection, _tls
 from provider_common._admission import Admission
 from provider_common._health import SERVICE as HEALTH_SERVICE
 from provider_common._health import Health
@@ -152,6 +151,7 @@ class Server:
         self._housekeeper = threading.Thread(target=self._keep_house, name="housekeeper", daemon=True)
         self._workers = WorkerPool(self._config.threads + slots)
         self._control = ThreadPoolExecutor(4, thread_name_prefix="control")
+        self._describers = ThreadPoolExecutor(2, thread_name_prefix="reflection")
         self._serving = False
         self._service = self._make_service()
         self._health = Health(self._service.services, pool=self._control, metrics=self.metrics)
@@ -180,10 +180,8 @@ class Server:
     def _start(self) -> None:
         self._kube.start(self._catalog.types())
         server = grpc.server(self._workers, options=_KEEPALIVE)
-        server.add_generic_rpc_handlers((self._service, self._health.handler()))
-        reflection.enable_server_reflection(
-            (*self._service.services, HEALTH_SERVICE, reflection.SERVICE_NAME), server
-        )
+        described = _reflection.handler((*self._service.services, HEALTH_SERVICE), self._describers)
+        server.add_generic_rpc_handlers((self._service, self._health.handler(), described))
         self.port = self._bind(server)
         self._register_metrics()
         self._grpc = server
@@ -237,6 +235,7 @@ class Server:
         self._kube.close()
         self._workers.shutdown(wait=False, cancel_futures=True)
         self._control.shutdown(wait=False, cancel_futures=True)
+        self._describers.shutdown(wait=False, cancel_futures=True)
         if self._http is not None:
             self._http.stop()
             self._http = None
