@@ -104,6 +104,22 @@ def test_every_python_file_of_the_source_has_a_docstring() -> None:
     assert missing == []
 
 
+def test_no_property_has_to_hold_in_time() -> None:
+    """Hypothesis fails an example that takes longer than 200 ms, unless it is told not to."""
+    timed = []
+    for name in TRACKED:
+        folder = name.partition("/tests/")[0]
+        if (
+            name.endswith(".py")
+            and "/tests/" in name
+            and "@given" in (ROOT / name).read_text(encoding="utf-8")
+        ):
+            conftests = (ROOT / folder / "tests").rglob("conftest.py")
+            if not any("deadline=None" in path.read_text(encoding="utf-8") for path in conftests):
+                timed.append(name)
+    assert timed == []
+
+
 def test_entry_points_name_what_each_provider_serves() -> None:
     """The core reads them without importing the provider: they must not lie."""
     import importlib

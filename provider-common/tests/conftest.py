@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import pytest
+from hypothesis import HealthCheck, settings
 from provider_common import (
     AccessDeniedError,
     Context,
@@ -23,6 +24,10 @@ from provider_common import (
     Spec,
 )
 from provider_common.testing import ProviderHarness
+
+# A busy machine is not a failure: no example of a property has to be made, or to end, in time.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 class Manager:

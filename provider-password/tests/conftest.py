@@ -6,10 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from provider_common import Context, GeneratorV2
 from provider_common.auth import AuthResolver, Scope, TokenCache
 from provider_common.testing import FakeKube, ProviderHarness
 from provider_password import KINDS
+
+# A busy machine is not a failure: no example of a property has to be made, or to end, in time.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 Generate = Callable[..., Mapping[str, bytes]]
 

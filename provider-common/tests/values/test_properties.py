@@ -6,13 +6,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from provider_common.errors import InvalidSpecError, PermanentError
 from provider_common.values import decode_json, gjson, go_json, sjson, to_map, whole_secret
 
 PLAIN_KEYS = st.text(st.characters(codec="utf-8", exclude_characters=".*?|#@!{}[]()=<>%\\:~"), min_size=1)
-untimed = settings(deadline=None)  # a busy machine is not a failure
 
 # A whole float beyond 2**53 is written with its shortest digits, which is another integer.
 FLOATS = st.floats(allow_nan=False, allow_infinity=False).filter(
@@ -39,7 +38,6 @@ DOCUMENTS = st.binary() | NOISE | VALUES.map(lambda value: json.dumps(value).enc
 PATHS = st.text() | SYNTAX
 
 
-@untimed
 @given(DOCUMENTS, PATHS)
 def test_reading_raises_nothing_whatever_the_document_and_the_path(document: bytes, path: str) -> None:
     """A property is written by a user and a secret by anybody: neither may break a call."""
@@ -48,7 +46,6 @@ def test_reading_raises_nothing_whatever_the_document_and_the_path(document: byt
     assert match is None or isinstance(match.bytes(), bytes)
 
 
-@untimed
 @given(DOCUMENTS, PATHS, st.binary())
 def test_writing_raises_only_its_own_error(document: bytes, path: str, value: bytes) -> None:
     """What can't be set is a mistake in the manifest, and is reported as one."""
@@ -76,7 +73,6 @@ def parsed(document: bytes) -> Any:
         return None
 
 
-@untimed
 @given(DOCUMENTS)
 def test_a_map_is_made_or_refused(document: bytes) -> None:
     """No document, however broken, ends in another error than ours, and none is refused that is an object."""
@@ -92,7 +88,6 @@ def path_of(keys: list[str]) -> str:
     return ".".join(keys)
 
 
-@untimed
 @given(
     st.lists(PLAIN_KEYS.filter(lambda key: not key.isdigit() and key != "-1"), min_size=1, max_size=4),
     st.text(),
@@ -108,7 +103,6 @@ def test_what_was_set_is_read_back(keys: list[str], value: str) -> None:
     assert json.loads(document)["other"] == [1, 2]
 
 
-@untimed
 @given(st.dictionaries(PLAIN_KEYS, VALUES, max_size=4), PLAIN_KEYS, st.text())
 def test_deleting_what_was_added_gives_the_document_back(
     members: dict[str, Any], key: str, value: str
@@ -153,7 +147,6 @@ def gjson_plain(key: str) -> bool:
     return bool(key) and not set(key) & set(".*?|#@!{}[]()=<>%\\:~")
 
 
-@untimed
 @given(documents_with_a_path(), st.sampled_from([None, 1]))
 def test_simple_paths_agree_with_a_json_parser(case: tuple[Any, list[str]], indent: int | None) -> None:
     """Where a path is only keys and indexes, there is nothing to argue about."""
@@ -168,7 +161,6 @@ def test_simple_paths_agree_with_a_json_parser(case: tuple[Any, list[str]], inde
     assert json.loads(match.raw) == lookup(root, steps)
 
 
-@untimed
 @given(VALUES)
 def test_encoding_and_decoding_are_inverse(value: Any) -> None:
     """Nothing is lost in a nested value that is decoded and written again, big integers included."""
@@ -178,7 +170,6 @@ def test_encoding_and_decoding_are_inverse(value: Any) -> None:
     assert json.loads(text) == value
 
 
-@untimed
 @given(st.dictionaries(st.text(), st.binary()))
 def test_a_whole_secret_is_one_object_of_texts(data: dict[str, bytes]) -> None:
     """Whatever a Secret holds can be pushed; text comes back unchanged."""

@@ -6,11 +6,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from provider_common.testing import ProviderHarness
 from provider_contrib import KINDS, FakeStore
 from provider_contrib.fake.faults import FaultCounts
 from provider_contrib.fake.spec import FakeStoreSpec
 from provider_contrib.fake.store import Pushed
+
+# A busy machine is not a failure: no example of a property has to be made, or to end, in time.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 MakeStore = Callable[..., FakeStore]
 
