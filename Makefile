@@ -11,7 +11,7 @@ WORKERS ?= auto
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart demo-vault demo-aws demo-gcp test test-newest check fmt lint types layers proto-lint fresh docs wheels bench generate lock servers conformance clean
+.PHONY: help setup quickstart demo-vault demo-aws demo-gcp test test-newest test-oldest check fmt lint types layers proto-lint fresh docs wheels bench generate lock servers conformance clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ test: $(READY)  ## every test; real servers are built once into the user's cache
 
 test-newest: $(READY)  ## the quick tests on the newest Python at hand
 	@$(BIN)/python tools/newest_python.py
+
+test-oldest: $(READY)  ## the quick tests on the oldest versions that the requirements allow
+	@$(BIN)/python tools/oldest_requirements.py
 
 check: lint types layers proto-lint fresh docs  ## all that CI checks beside the tests
 
