@@ -77,6 +77,16 @@ class TestReading:
             store.select(RemoteRef("a", property="password"), b'{"user": "me"}')
         assert caught.value.details == {"key": "a", "property": "password"}
 
+    @pytest.mark.parametrize(("name", "value"), [("a.b", b"literal"), ("a.c", b"path")])
+    def test_a_member_that_is_called_like_the_property_wins(
+        self, make_store: MakeStore, name: str, value: bytes
+    ) -> None:
+        """As for every other kind (GET-6). Go's Fake knows paths only, and answers NOT_FOUND for a.b of {"a.b": ...}."""
+        document = b'{"a.b": "literal", "a": {"b": "hidden", "c": "path"}}'
+        store = make_store([entry("a", document.decode())])
+
+        assert store.select(RemoteRef("a", property=name), document) == value
+
     def test_asking_for_metadata_is_refused(self, make_store: MakeStore) -> None:
         """There is none, and the value must not stand in for it."""
         with pytest.raises(UnsupportedError, match="no metadata"):
@@ -103,12 +113,13 @@ class TestFinding:
         """Not "no such secret"."""
         assert make_store([entry("a", "1")]).get_all_secrets(Find(name="^z")) == {}
 
-    def test_pushed_values_are_found_too(self, make_store: MakeStore) -> None:
+    @pytest.mark.parametrize("version", ["1", None], ids=["versioned", "plain"])
+    def test_pushed_values_are_found_too(self, make_store: MakeStore, version: str | None) -> None:
         """The manifest's entry of the same name comes first."""
         pushed = Pushed()
         push(make_store([], pushed=pushed), "a", b"pushed")
         push(make_store([], pushed=pushed), "b", b"pushed")
-        store = make_store([entry("a", "own", "1")], pushed=pushed)
+        store = make_store([entry("a", "own", version)], pushed=pushed)
 
         assert store.get_all_secrets(Find(name="")) == {"a": b"own", "b": b"pushed"}
 
@@ -192,6 +203,8 @@ class TestWriting:
 
         assert store.get_secret(RemoteRef("a")) == b"new"
         assert store.get_secret(RemoteRef("a", "v1")) == b"own"
+        with pytest.raises(NoSecretError):
+            store.get_secret(RemoteRef("a", "v2"))
 
     def test_what_was_pushed_before_is_replaced(self, make_store: MakeStore) -> None:
         """The last push counts; the same push twice changes nothing."""
