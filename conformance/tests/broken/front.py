@@ -61,6 +61,8 @@ class Front:
         with contextlib.suppress(OSError), raw:
             if not self.admits(raw):
                 return
+            # Python's ssl leaks a socket whose peer has gone before it is wrapped; asking for the peer tells.
+            raw.getpeername()
             with self._lock:
                 self._open.add(raw)
             try:
