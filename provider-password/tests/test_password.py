@@ -6,6 +6,7 @@ import base64
 import string
 from collections import Counter
 from collections.abc import Callable, Mapping
+from secrets import SystemRandom
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from provider_common import DeadlineError, InvalidSpecError
 from provider_common.context import call_deadline
 from provider_password import PasswordGenerator
-from provider_password.password import DEFAULT_SYMBOLS, MAX_LENGTH, PasswordSpec, password
+from provider_password.password import DEFAULT_SYMBOLS, MAX_LENGTH, PasswordSpec, _random, password
 
 Generate = Callable[..., Mapping[str, bytes]]
 
@@ -279,11 +280,35 @@ def test_every_class_of_character_can_stand_anywhere() -> None:
     assert all(seen == {0, 1, 2, 3} for seen in places.values())
 
 
-def test_characters_are_drawn_evenly() -> None:
-    """Each of 52 letters is expected 1 000 times; ten standard deviations off would be a bias, not bad luck."""
-    drawn: Counter[str] = Counter()
-    for _ in range(1000):
-        drawn.update(password(parse(length=52, digits=0, symbols=0, allowRepeat=True)))
+def test_chance_is_the_operating_systems() -> None:
+    """A generator with a state of its own could be foretold from what it gave out, or be copied by a fork."""
+    assert isinstance(_random, SystemRandom)
 
-    assert set(drawn) == set(string.ascii_letters)
+
+@pytest.mark.parametrize(
+    ("spec", "alphabet"),
+    [
+        pytest.param({"digits": 0, "symbols": 0}, string.ascii_letters, id="letters"),
+        pytest.param({"digits": 0, "symbols": 0, "noUpper": True}, string.ascii_lowercase, id="lower case"),
+        pytest.param({"digits": "all", "symbols": 0}, string.digits, id="digits"),
+        pytest.param({"digits": 0, "symbols": "all"}, DEFAULT_SYMBOLS, id="symbols"),
+        pytest.param(
+            {"digits": 0, "symbols": "all", "symbolCharacters": "äß€字😀-"},
+            "äß€字😀-",
+            id="symbols of one's own",
+        ),
+    ],
+)
+@pytest.mark.parametrize("repeat", [True, False], ids=["repeating", "different"])
+def test_characters_are_drawn_evenly(spec: dict[str, Any], alphabet: str, repeat: bool) -> None:
+    """Each is expected 1 000 times; ten standard deviations off would be a bias, not bad luck."""
+    length = len(alphabet) // 2
+    counts = {name: length if value == "all" else value for name, value in spec.items()}
+    parsed = parse(**counts, length=length, allowRepeat=repeat)
+    drawn: Counter[str] = Counter()
+
+    for _ in range(2000):
+        drawn.update(password(parsed))
+
+    assert set(drawn) == set(alphabet)
     assert all(abs(n - 1000) < 320 for n in drawn.values())

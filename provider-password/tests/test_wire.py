@@ -126,8 +126,12 @@ def test_a_bad_seed_is_a_credentials_error_without_the_seed(harness: ProviderHar
     )
 
 
-def test_a_key_that_takes_too_long_says_what_to_do(harness: ProviderHarness) -> None:
+def test_a_key_that_takes_too_long_says_what_to_do(
+    harness: ProviderHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The caller reads it in time, and not only that the time is over."""
+    monkeypatch.setattr("provider_password.sshkey._SEARCH", "import time; time.sleep(600)")
+
     with harness.fails() as failure:
         harness.generate(add(harness, "SSHKey", {"keySize": 8192}), timeout=2)
 

@@ -43,7 +43,7 @@ LARGEST_HERE = 4096
 """Bits up to which an rsa key is found within seconds. A search for more can take minutes, and can't be interrupted: it gets
 a process of its own, which can be ended.
 """
-_TO_ANSWER = 0.5
+_TO_ANSWER = 1.0
 """Seconds before the caller's deadline at which a search is given up, so that the caller reads why."""
 _SEARCH = """
 import sys
