@@ -283,10 +283,13 @@ def test_a_generator_claims_a_wrong_contract_version(harness: ProviderHarness) -
         pytest.param(0.5, 6, [2, 4, 6], id="every second"),
         pytest.param(0.1, 20, [10, 20], id="one in ten"),
         pytest.param(0.75, 8, [2, 3, 4, 6, 7, 8], id="three of four"),
+        pytest.param(
+            0.29, 100, [n for n in range(1, 101) if n * 29 // 100 > (n - 1) * 29 // 100], id="29 of a hundred"
+        ),
     ],
 )
 def test_a_rate_is_exact(rate: float, calls: int, expected: list[int]) -> None:
-    """Floating point must not lose the tenth tenth."""
+    """Floating point must not lose the hundredth: there 0.29 times 100 is less than 29."""
     rules = (StoreFaultRule(rate=rate, status="UNAVAILABLE"),)
     counts = FaultCounts()
 

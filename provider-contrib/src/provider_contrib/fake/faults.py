@@ -45,7 +45,7 @@ class FaultCounts:
         return True
 
 
-_SLACK = 1e-9  # ten times 0.1 is a whole
+_SLACK = 1e-9  # a hundred times 0.29 is a whole number
 
 
 def fault_counts(ctx: Context[Any]) -> FaultCounts:
