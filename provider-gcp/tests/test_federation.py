@@ -404,6 +404,8 @@ OWN = "/var/run/secrets/kubernetes.io/serviceaccount"
         (config({"file": f"{OWN}/..data/token"}), "own ServiceAccount token"),
         (config({"file": "/run/secrets/kubernetes.io/serviceaccount/token"}), "own ServiceAccount token"),
         (config({"file": ["/a"]}), "has to be a path"),
+        (config({"file": "/a\0b"}), "has to be a path"),
+        (config({"file": "/\ud800"}), "has to be a path"),
         (config({"executable": {"command": "x"}}), "executable is not allowed"),
         (config({"executable": {"command": "x"}, "file": "/a"}), "executable is not allowed"),
         (config({"certificate": {}}), "certificate is not allowed"),

@@ -72,7 +72,7 @@ def check(
 
 def _source(config: Mapping[str, Any], problems: list[str]) -> Mapping[str, Any] | None:
     source = config.get("credential_source")
-    if isinstance(source, Mapping) and isinstance(source.get("file"), str) and _is_own_token(source["file"]):
+    if isinstance(source, Mapping) and _is_path(source.get("file")) and _is_own_token(source["file"]):
         source = None
         problems.append(
             "credential_source.file is the provider's own ServiceAccount token, which is not handed over:"
@@ -82,6 +82,10 @@ def _source(config: Mapping[str, Any], problems: list[str]) -> Mapping[str, Any]
         source = None
         problems.append("credential_source has to be given")
     return source
+
+
+def _is_path(file: object) -> bool:
+    return isinstance(file, str) and file.isprintable()
 
 
 def _is_own_token(path: str) -> bool:
@@ -99,7 +103,7 @@ def _file_or_url(source: Mapping[str, Any], token_endpoint: str | None) -> list[
     file, url = source.get("file"), source.get("url")
     if not problems and (file is None) == (url is None):
         problems.append("credential_source has to have one of file and url")
-    if file is not None and not isinstance(file, str):
+    if file is not None and not _is_path(file):
         problems.append("credential_source.file has to be a path")
     if url is not None and (not isinstance(url, str) or url != token_endpoint):
         problems.append("externalTokenEndpoint has to repeat credential_source.url")
