@@ -12,6 +12,7 @@ from unittest.mock import Mock
 import pytest
 from eso_core.reconcile.calls import CallError, Made
 from eso_core.reconcile.externalsecret import Trigger
+from eso_core.runtime import syncing
 from eso_core.runtime.output import Output
 
 
@@ -64,6 +65,22 @@ def test_a_changed_template_source_is_seen(passes: Any, folder: Any) -> None:
     folder.write("a.yaml", folder.store, folder.external + template, config_map.replace("one", "two"))
     passes.run()
     assert folder.secret().data == {"f": b"two value"}
+
+
+def test_a_template_may_be_a_secret_of_the_same_pass(
+    passes: Any, folder: Any, calls: Any, monkeypatch: Any
+) -> None:
+    """Whoever runs one pass must not need luck: what is read is made first, whatever the order of names."""
+    monkeypatch.setattr(syncing, "WORKERS", 1)
+    calls.secrets["other"] = b"other"
+    folder.write(
+        "0.yaml",
+        folder.external.replace("name: app", "name: aaa").replace("key: k", "key: other")
+        + "  target: {template: {templateFrom: [{secret: {name: app, items: [{key: v}]}}]}}\n",
+    )
+    report = passes.run()
+    assert [(row.name, row.ready) for row in report.rows] == [("aaa", True), ("app", True)]
+    assert folder.secret(name="aaa").data == {"v": b"value"}
 
 
 def test_one_failure_does_not_keep_others(passes: Any, folder: Any) -> None:

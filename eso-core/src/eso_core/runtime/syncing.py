@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -45,6 +45,22 @@ class _Schedule:
     at: datetime | None = None
     failures: int = 0
     row: Row | None = None
+
+
+def _waves(groups: Mapping[Key, list[ExternalSecret]]) -> list[list[list[ExternalSecret]]]:
+    """The groups, those last whose templates read a Secret that another one makes: a single pass has to be enough."""
+    first: list[list[ExternalSecret]] = []
+    last: list[list[ExternalSecret]] = []
+    for target, group in groups.items():
+        read = {
+            (item.meta.namespace, source.secret.name)
+            for item in group
+            if item.spec.target.template is not None
+            for source in item.spec.target.template.template_from
+            if source.secret is not None
+        }
+        (last if (read - {target}) & groups.keys() else first).append(group)
+    return [first, last]
 
 
 def _pause(failures: int) -> float:
@@ -141,7 +157,7 @@ class Syncer:
             return []
         pool = ThreadPoolExecutor(min(WORKERS, len(groups)), thread_name_prefix="reconcile")
         try:
-            return [row for rows in pool.map(work, groups.values()) for row in rows]
+            return [row for wave in _waves(groups) for rows in pool.map(work, wave) for row in rows]
         except BaseException:
             self.abort()
             raise
