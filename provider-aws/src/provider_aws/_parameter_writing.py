@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 from provider_common import Block, ConflictError, Field, InvalidRequestError, NoSecretError, PushData
-from provider_common.values import go_json
+from provider_common.values import go_json, without_property
 from pydantic import model_validator
 
 from provider_aws._push import (
@@ -25,7 +25,6 @@ from provider_aws._push import (
     owned,
     surplus,
     with_owner,
-    without,
 )
 from provider_aws._values import tags_of
 
@@ -130,7 +129,7 @@ class ParameterWriter(Writer[ParameterPush]):
             return
         if prop:
             current = found["Value"].encode()
-            rest = without(current, prop)
+            rest = without_property(current, prop)
             if rest is not None:
                 if rest != current:
                     self._rewrite(name, what, found, _text(what, rest))

@@ -4,7 +4,6 @@ the steps.
 
 from __future__ import annotations
 
-import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -16,12 +15,11 @@ from provider_common import (
     ConflictError,
     Context,
     DeadlineError,
-    InvalidRequestError,
     PushData,
     PushRemoteRef,
     remaining,
 )
-from provider_common.values import gjson, sjson
+from provider_common.values import with_property
 from pydantic import AfterValidator, StringConstraints
 
 from provider_aws.spec import AwsStoreSpec
@@ -75,47 +73,6 @@ def surplus(tags: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
     return sorted(key for key in tags if key not in wanted and not key.startswith("aws:"))
 
 
-def merged(what: str, document: bytes, prop: str, value: bytes) -> bytes:
-    """`document` with the string `value` at `prop`; nothing at all counts as an empty object.
-
-    Raises ConflictError when it is neither a JSON object nor an array: writing would destroy it. Raises InvalidRequestError
-    for a value that JSON can't hold.
-    """
-    document = document if document.strip() else b"{}"
-    if not _has_members(document):
-        raise ConflictError(
-            f"{what[:1].upper()}{what[1:]} is not a JSON object, so it can't take the property {prop!r}: push the whole value,"
-            " or start anew"
-        )
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        raise InvalidRequestError(
-            f"The value for the property {prop!r} of {what} is not text, and JSON holds nothing else: encode it first"
-        ) from None
-    made = sjson.set_string(document, prop, value)
-    if made == document and gjson.get(document, prop) is None and set(prop) & set("#*?|@"):
-        raise InvalidRequestError(
-            f"The property {prop!r} leads to nothing in {what}, and nothing can be made there: name one value"
-        )
-    return made
-
-
-def without(document: bytes, prop: str) -> bytes | None:
-    """`document` without `prop`, unchanged when that is not there; None when nothing but empty objects would be left."""
-    if not _has_members(document):
-        return document
-    rest = sjson.delete(document, prop)
-    return None if rest != document and not _KEY.sub(b"", rest).strip(b"{}[], \t\r\n") else rest
-
-
-def _has_members(document: bytes) -> bool:
-    return document.lstrip()[:1] in {b"{", b"["} and gjson.get(document, "@valid") is not None
-
-
-_KEY = re.compile(rb'"(?:[^"\\]|\\.)*"\s*:')
-
-
 class Locks:
     """Within this process, changes of one secret come one after the other, through whichever stores: AWS has no
     compare-and-set.
@@ -149,7 +106,9 @@ class Push:
 
     def document(self, current: bytes = b"") -> bytes:
         """What is to be stored where `current` is."""
-        return merged(self.what, current, self.property, self.value) if self.property else self.value
+        return (
+            with_property(current, self.property, self.value, what=self.what) if self.property else self.value
+        )
 
 
 PushT = TypeVar("PushT", bound=Push)

@@ -24,6 +24,7 @@ from provider_common import (
     SecretKeySelector,
 )
 from provider_common.spec import DataKey, ObjectName
+from provider_common.values import without_property
 from pydantic import model_validator
 
 from provider_aws._push import (
@@ -36,7 +37,6 @@ from provider_aws._push import (
     owned,
     surplus,
     with_owner,
-    without,
 )
 from provider_aws._values import CURRENT, tags_of, value_of
 from provider_aws.spec import AWSSecretManagerSpec
@@ -180,7 +180,7 @@ class SecretWriter(Writer[SecretPush]):
             if current is None:
                 return  # without a value there is no property
             before = value_of(current, name)
-            rest = without(before, prop)
+            rest = without_property(before, prop)
             if rest is not None:
                 if rest != before:
                     as_text = current.get("SecretString") is not None
