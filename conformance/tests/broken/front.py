@@ -9,6 +9,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,6 +52,16 @@ class Front:
         """The connection with TLS."""
         return self._context().wrap_socket(raw, server_side=True)
 
+    def _wrapped(self, raw: socket.socket) -> socket.socket:
+        """`wrap`, which Python's ssl leaves with an open socket when the peer has gone meanwhile: it is closed here."""
+        try:
+            return self.wrap(raw)
+        except OSError as problem:
+            for frame, _ in traceback.walk_tb(problem.__traceback__):
+                if isinstance(half := frame.f_locals.get("self"), ssl.SSLSocket):
+                    half.close()
+            raise
+
     @property
     def open_connections(self) -> int:
         """How many connections there are."""
@@ -61,12 +72,10 @@ class Front:
         with contextlib.suppress(OSError), raw:
             if not self.admits(raw):
                 return
-            # Python's ssl leaks a socket whose peer has gone before it is wrapped; asking for the peer tells.
-            raw.getpeername()
             with self._lock:
                 self._open.add(raw)
             try:
-                with self.wrap(raw) as near, socket.create_connection(("127.0.0.1", self._behind)) as far:
+                with self._wrapped(raw) as near, socket.create_connection(("127.0.0.1", self._behind)) as far:
                     self._relay(near, far)
             finally:
                 with self._lock:
