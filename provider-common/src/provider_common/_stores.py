@@ -12,7 +12,6 @@ import json
 import logging
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -79,6 +78,8 @@ class Place:
     store_digest: bytes = b""
     """Of `store`, so that it need not be compared field by field."""
     retry: RetrySettings = field(default_factory=RetrySettings)
+    config: tuple[str, str, str] = field(init=False, repr=False)
+    """The configuration object: its kind with group and version, namespace, name."""
     family: tuple[Hashable, ...] = field(init=False, repr=False)
     """Everything but the versions, and but the caller where the spec makes the store depend on him."""
     families: tuple[tuple[Hashable, ...], tuple[Hashable, ...]] = field(init=False, repr=False)
@@ -96,15 +97,15 @@ class Place:
             if self.store
             else ()
         )
+        config = (self.kind.title, self.config_namespace, self.name)
         family = (
-            self.kind.title,
-            self.config_namespace,
-            self.name,
+            *config,
             scope.store_kind,
             scope.cluster_scoped,
             scope.credentials_namespace,
             store,
         )
+        object.__setattr__(self, "config", config)
         object.__setattr__(self, "family", family)
         object.__setattr__(self, "families", ((*family, NOT_FOR_YOU), (*family, scope.source_namespace)))
 
@@ -135,15 +136,14 @@ class Configs:
         """
         kind = place.kind
         found = self._kube.get_object(kind.api_version, kind.kind, place.config_namespace, place.name)
-        key = (kind.title, place.config_namespace, place.name)
         if found is None:
-            self._parsed.pop(key, None)
+            self._parsed.pop(place.config, None)
             raise MissingReferenceError(
                 f"There is no {kind.kind} {place.name!r} ({kind.api_version}) in namespace {place.config_namespace!r}: "
                 "create it, or correct providerRef",
                 details={"kind": kind.kind, "name": place.name, "namespace": place.config_namespace},
             )
-        parsed = self._parsed.get(key)
+        parsed = self._parsed.get(place.config)
         if parsed is not None and parsed.source is found:
             return parsed
         digest = hashlib.sha256(json.dumps(found.spec, sort_keys=True, default=str).encode()).digest()
@@ -156,7 +156,7 @@ class Configs:
             parsed = Parsed(found, spec, digest, by_caller)
         if len(self._parsed) >= _MOST_PARSED:
             self._parsed.clear()
-        self._parsed[key] = parsed
+        self._parsed[place.config] = parsed
         return parsed
 
 
@@ -220,7 +220,7 @@ class OpenStores:
         self._max_idle = max_idle
         self._clock = clock
         self._lock = threading.Lock()
-        self._open: OrderedDict[tuple[Hashable, ...], OpenStore] = OrderedDict()
+        self._open: dict[tuple[Hashable, ...], OpenStore] = {}
         self._opening: dict[tuple[Hashable, ...], _Opening] = {}
         self._shut = False
         self.opened = 0
@@ -284,7 +284,6 @@ class OpenStores:
             entry = self._open.get(family)
             if entry is None or entry.version != version or now - entry.checked >= max_age:
                 return None
-            self._open.move_to_end(family)
             entry.users += 1
             entry.used = now
             return entry
@@ -449,8 +448,7 @@ class OpenStores:
             # In use from the start: whatever pushes it out, the call that opened it can work with it.
             self._open[entry.family] = entry
             while len(self._open) > self._max_stores or (self._shut and self._open):
-                oldest = next(iter(self._open))
-                evicted = self._open[oldest]
+                oldest, evicted = min(self._open.items(), key=lambda item: item[1].used)
                 unused += [evicted] if self._retire(oldest, evicted) else []
             if self._opening.get(family) is opening:
                 del self._opening[family]

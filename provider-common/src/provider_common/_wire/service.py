@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 from provider_proto import DESCRIPTION_SERVICE, GENERATOR_SERVICE, SECRET_STORE_SERVICE
@@ -19,33 +18,23 @@ from provider_common._wire.stores import SecretStoreServicer
 from provider_common._wire.versions import SPOKEN
 from provider_common.catalog import Catalog
 
-T = TypeVar("T")
-
 _ROLES = {"store": description_pb2.KIND_ROLE_STORE, "generator": description_pb2.KIND_ROLE_GENERATOR}
 
 
 class WorkerPool(ThreadPoolExecutor):
     """The threads that serve calls, and the number of calls that wait for one.
 
-    Counted here and not in the handlers: grpc drops a call that its client cancelled while it waited, and then no handler
-    ever runs.
+    Told by the pool and not counted in the handlers: grpc drops a call that its client cancelled while it waited, and then
+    no handler ever runs.
     """
 
     def __init__(self, threads: int) -> None:
         super().__init__(threads, thread_name_prefix="call")
-        self._count = threading.Lock()
-        self.queued = 0
 
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Queue one call."""
-        with self._count:
-            self.queued += 1
-        return super().submit(self._run, fn, *args, **kwargs)
-
-    def _run(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
-        with self._count:
-            self.queued -= 1
-        return fn(*args, **kwargs)
+    @property
+    def queued(self) -> int:
+        """Calls that wait."""
+        return self._work_queue.qsize()
 
 
 class ProviderService(grpc.GenericRpcHandler):  # type: ignore[misc, unused-ignore]
