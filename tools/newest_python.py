@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,11 +78,13 @@ def _test(version: str, interpreter: str) -> int:
         [python, "-m", "pytest", "-q", "-n", "2", "-m", "not real and not slow", *QUICK],
     ]
     print(f"quick tests on Python {version}", flush=True)
-    for step in steps:
-        code = subprocess.run(step, cwd=ROOT, check=False).returncode
-        if code != 0:
-            return code
-    return 0
+    return in_turn(steps)
+
+
+def in_turn(steps: Iterable[Sequence[str]]) -> int:
+    """Run the commands one after the other, up to the first that fails; its exit status, 0 when none does."""
+    codes = (subprocess.run(step, cwd=ROOT, check=False).returncode for step in steps)
+    return next((code for code in codes if code), 0)
 
 
 if __name__ == "__main__":

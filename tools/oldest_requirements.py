@@ -5,10 +5,9 @@ A lower bound that nobody tries is a guess: it stays where it was while the code
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
-from newest_python import QUICK, ROOT, UV
+from newest_python import QUICK, ROOT, UV, in_turn
 
 ENV = ROOT / ".venv-oldest"
 MEMBERS = [
@@ -30,11 +29,7 @@ def main() -> int:
         [*install, "--no-deps", "--editable=./e2e"],
         [python, "-m", "pytest", "-q", "-n", "2", "-m", "not real and not slow", *QUICK],
     ]
-    for step in steps:
-        code = subprocess.run(step, cwd=ROOT, check=False).returncode
-        if code != 0:
-            return code
-    return 0
+    return in_turn(steps)
 
 
 if __name__ == "__main__":

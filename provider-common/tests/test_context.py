@@ -6,7 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from contextvars import copy_context
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -20,7 +22,7 @@ from provider_common import (
     TemporaryError,
 )
 from provider_common.auth import AuthResolver, Scope, TokenCache
-from provider_common.context import call_deadline, remaining, start_call
+from provider_common.context import call_deadline, held, remaining, start_call
 from provider_common.testing import FakeKube
 
 
@@ -200,3 +202,35 @@ def test_a_deadline_inside_of_another_is_put_back() -> None:
 
     with pytest.raises(DeadlineError, match="gone"):
         copy_context().run(call)
+
+
+def test_changes_of_one_secret_wait_for_each_other_and_for_no_other() -> None:
+    """Through whichever stores they come; who has no more time is told so, and leaves the others their turn."""
+    first, second = context(), context()
+    second = replace(second, shared_objects=first.shared_objects)
+    with first.changing("kv", "db"):
+        with second.changing("kv", "other"):
+            reached = True
+        with call_deadline(0.05), pytest.raises(DeadlineError), second.changing("kv", "db"):
+            raise AssertionError("two changes at once")
+    with second.changing("kv", "db"):
+        assert reached
+
+
+@pytest.mark.parametrize(
+    ("seconds", "error"),
+    [
+        pytest.param(0.05, DeadlineError, id="caller's"),
+        pytest.param(None, TemporaryError, id="longest call's"),
+    ],
+)
+def test_a_lock_is_waited_for_within_the_callers_time(seconds, error, monkeypatch) -> None:
+    """What nobody gives back must not hold every later call for ever."""
+    monkeypatch.setattr("provider_common.context.LONGEST_CALL", 0.05)
+    lock = threading.Lock()
+    limit = nullcontext() if seconds is None else call_deadline(seconds)
+    with held(lock, busy="in vain"):
+        with limit, pytest.raises(error) as raised, held(lock, busy="in vain"):
+            raise AssertionError("held twice")
+        assert (raised.value.message == "in vain") is (seconds is None)
+    assert not lock.locked()

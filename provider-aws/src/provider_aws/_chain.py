@@ -17,7 +17,13 @@ from typing import Any
 import botocore.config
 import botocore.exceptions
 import botocore.session
-from provider_common import Context, CredentialsError, DeadlineError, ProviderError, TemporaryError, remaining
+from provider_common import (
+    Context,
+    CredentialsError,
+    DeadlineError,
+    ProviderError,
+)
+from provider_common.context import held
 
 from provider_aws._botocore import AWAY, ENDPOINT_VARIABLES, LOCAL, local_error, refusal
 from provider_aws._client import Client
@@ -177,16 +183,12 @@ class PodCredentials:
         return Keys(frozen.access_key, frozen.secret_key, frozen.token)
 
     def _search(self) -> Any:
-        if not self._lock.acquire(timeout=remaining()):
-            raise TemporaryError("The search for the pod's AWS credentials does not come to an end")
-        try:
+        with held(self._lock, busy="The search for the pod's AWS credentials does not come to an end"):
             # A search that finds nothing takes seconds, and those who wait must not make it one after the other.
             if self._found is None and time.monotonic() >= self._search_again:
                 self._found = self._session.get_credentials()
                 self._search_again = time.monotonic() + REFUSED_FOR
             return self._found
-        finally:
-            self._lock.release()
 
 
 class _PodSession(botocore.session.Session):

@@ -4,20 +4,16 @@ the steps.
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, TypeVar
 
 from provider_common import (
     ConflictError,
     Context,
-    DeadlineError,
     PushData,
     PushRemoteRef,
-    remaining,
 )
 from provider_common.values import with_property
 from pydantic import AfterValidator, StringConstraints
@@ -73,28 +69,6 @@ def surplus(tags: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
     return sorted(key for key in tags if key not in wanted and not key.startswith("aws:"))
 
 
-class Locks:
-    """Within this process, changes of one secret come one after the other, through whichever stores: AWS has no
-    compare-and-set.
-    """
-
-    def __init__(self) -> None:
-        self._locks = tuple(threading.Lock() for _ in range(1024))
-
-    @contextmanager
-    def of(self, *name: str) -> Iterator[None]:
-        """Hold the lock of `name`. Raises DeadlineError when the caller's time ends first."""
-        lock = self._locks[hash(name) % len(self._locks)]
-        if not lock.acquire(timeout=remaining()):
-            raise DeadlineError(
-                "The time that the caller gave is over; another change of the same secret is under way"
-            )
-        try:
-            yield
-        finally:
-            lock.release()
-
-
 @dataclass(frozen=True, slots=True)
 class Push:
     """One push, read and checked before AWS is asked."""
@@ -123,12 +97,12 @@ class Writer(ABC, Generic[PushT]):
     def __init__(self, ctx: Context[Any], client: Client) -> None:
         self._spec: AwsStoreSpec = ctx.spec
         self._client = client
-        self._locks = ctx.shared("aws-write-locks", Locks)
+        self._ctx = ctx
 
     def push(self, data: PushData) -> None:
         """Create it, or bring it up to date. Raises ConflictError for what is not ours."""
         push = self._prepare(data, self._spec.name_of(data.remote_key), f"{self.noun} {data.remote_key!r}")
-        with self._locks.of(self.noun, self._spec.region, push.name):
+        with self._ctx.changing(self.noun, self._spec.region, push.name):
             found = self._find(push.name, push.what) or self._create_or_find(push)
             if found is not None:
                 self._update(push, found)
@@ -149,7 +123,7 @@ class Writer(ABC, Generic[PushT]):
         stays as it is.
         """
         name, what = self._spec.name_of(ref.remote_key), f"{self.noun} {ref.remote_key!r}"
-        with self._locks.of(self.noun, self._spec.region, name):
+        with self._ctx.changing(self.noun, self._spec.region, name):
             # To remove the whole, its value need not be read: its KMS key may be gone already.
             found = self._find(name, what, decrypt=bool(ref.property))
             if found is not None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
-from provider_common import DeadlineError, ProviderError, TemporaryError, remaining
+from provider_common import DeadlineError, ProviderError
+from provider_common.context import held
 
 from provider_aws.auth import Keys
 
@@ -27,6 +27,7 @@ REFUSED_FOR = 5.0
 """Seconds for which a refused session is not asked for again."""
 AWAY_FOR = 0.1
 """Seconds for which a failure that may pass is shared: with those who come at the same time."""
+BUSY = "Another call's request to AWS STS does not come to an end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class SessionCache:
         so new that it can't be that.
         """
         cell = self._cell(key)
-        with _held(cell):
+        with held(cell.lock, busy=BUSY):
             if cell.session is None or cell.session.keys != keys:
                 return True  # another call that was refused was here first
             if self.clock() - cell.session.starts < REFUSED_FOR:
@@ -120,7 +121,7 @@ class SessionCache:
 
     def _new(self, cell: _Cell, make: Callable[[], Session]) -> Session:
         seen = cell.attempts
-        with _held(cell):
+        with held(cell.lock, busy=BUSY):
             session, now = cell.session, self.clock()
             if session is not None and not session.spent(now):
                 return session
@@ -138,15 +139,3 @@ class SessionCache:
                 cell.failed_until = self.clock() + (AWAY_FOR if error.retryable else REFUSED_FOR)
                 raise
             return made
-
-
-@contextmanager
-def _held(cell: _Cell) -> Iterator[None]:
-    """Alone with `cell`. Raises DeadlineError when the caller's time ends first, TemporaryError when all waiting is in vain."""
-    if not cell.lock.acquire(timeout=remaining()):
-        remaining()
-        raise TemporaryError("Another call's request to AWS STS does not come to an end")
-    try:
-        yield
-    finally:
-        cell.lock.release()

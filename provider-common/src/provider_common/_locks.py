@@ -1,4 +1,4 @@
-"""One lock per key, for what is made once and used by many: one caller makes it, the others wait, each within its own time."""
+"""One lock per key, for what one caller at a time may make or change: the others wait, each within its own time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class KeyedLocks:
         try:
             if not lock.acquire(timeout=timeout):
                 raise DeadlineError(
-                    "The time that the caller gave is over; another call is still making what it needs"
+                    "The time that the caller gave is over; it went by waiting for another call of the same thing"
                 )
             try:
                 yield

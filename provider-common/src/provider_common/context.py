@@ -9,7 +9,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -88,6 +88,22 @@ _SHORTEST_PAUSE = (0.1, 0.3)
 
 _LOOK_AFTER = 0.25
 """Seconds after which a waiting call looks whether its caller is still there."""
+
+
+@contextmanager
+def held(lock: threading.Lock, *, busy: str) -> Iterator[None]:
+    """Hold `lock`: a caller whose time is over does not stand in line any longer.
+
+    Raises DeadlineError when the caller's time ends first, TemporaryError saying `busy` when only that of the longest call
+    does.
+    """
+    if not lock.acquire(timeout=remaining()):
+        remaining()
+        raise TemporaryError(busy)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class ApiCallCounter(Protocol):
@@ -295,6 +311,18 @@ class Context(Generic[SpecT]):
         return self.shared_objects.get(key, make, holder=self.holder, keep=keep)
 
     @contextmanager
+    def changing(self, *name: Hashable) -> Iterator[None]:
+        """Within this process, changes of what `name` names come one after the other, through whichever stores: for
+        backends that can't compare and set. Other processes are not kept out.
+
+        `name` has to hold everything that tells two secrets of the backend apart. Raises DeadlineError when the caller's time
+        ends first.
+        """
+        changes = self.shared("changes", KeyedLocks)
+        with changes.hold(name, timeout=remaining()):
+            yield
+
+    @contextmanager
     def api_call(self, provider: str, call: str) -> Iterator[None]:
         """Count one call to the backend in `externalsecret_provider_api_calls_count`; an exception counts as an error."""
         ok = False
@@ -344,6 +372,7 @@ __all__ = [
     "Context",
     "SharedObjects",
     "call_deadline",
+    "held",
     "remaining",
     "start_call",
     "time_is_over",

@@ -31,7 +31,6 @@ from provider_gcp import _metadata
 from provider_gcp._endpoint import connect
 from provider_gcp._errors import Asked, UnusableVersionError, translate
 from provider_gcp._http import PROVIDER
-from provider_gcp._locks import WriteLocks
 from provider_gcp._tokens import Identity, TokenManager
 from provider_gcp.spec import GCPSecretManagerSpec
 
@@ -169,7 +168,7 @@ class SecretManager:
 
     def writing(self, key: str) -> AbstractContextManager[None]:
         """Keep other writers of a secret in this process waiting, in a `with` block."""
-        return self._ctx.shared("gcp-write-locks", WriteLocks).hold(self.name(key))
+        return self._ctx.changing(self.name(key))
 
     def create(self, key: str, secret: google.Secret) -> google.Secret:
         """Make a secret without a value. Raises AlreadyThereError."""

@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
-from provider_common import DeadlineError, ProviderError, TemporaryError, remaining
-from provider_common.context import call_deadline
+from provider_common import DeadlineError, ProviderError, remaining
+from provider_common.context import call_deadline, held
 
 _log = logging.getLogger(__name__)
 
@@ -114,10 +114,7 @@ class TokenManager:
 
     def _new(self, fetch: Callable[[], Token]) -> Token:
         seen = self._attempts
-        if not self._lock.acquire(timeout=remaining()):
-            remaining()
-            raise TemporaryError("Another call's request for an access token does not come to an end")
-        try:
+        with held(self._lock, busy="Another call's request for an access token does not come to an end"):
             token, now = self._token, self._clock()
             if token is not None and not token.spent(now):
                 return token
@@ -134,8 +131,6 @@ class TokenManager:
                 self._failed_until = self._clock() + (AWAY_FOR if error.retryable else REFUSED_FOR)
                 raise
             return made
-        finally:
-            self._lock.release()
 
 
 def digest(*parts: str) -> str:

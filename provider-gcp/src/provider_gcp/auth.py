@@ -19,9 +19,8 @@ from provider_common import (
     InvalidSpecError,
     OneOf,
     SecretKeySelector,
-    TemporaryError,
-    remaining,
 )
+from provider_common.context import held
 
 from provider_gcp._names import is_project
 from provider_gcp._tokens import Identity, Token, digest
@@ -91,13 +90,8 @@ class DefaultCredentials:
 
         def fetch() -> Token:
             # google-auth writes token and end into the object, one after the other.
-            if not lock.acquire(timeout=remaining()):
-                remaining()
-                raise TemporaryError("Another call's request for an access token does not come to an end")
-            try:
+            with held(lock, busy="Another call's request for an access token does not come to an end"):
                 return _google.fetch(credentials, http, what="the provider's Application Default Credentials")
-            finally:
-                lock.release()
 
         return Identity(("default",), fetch, str(getattr(credentials, "quota_project_id", None) or ""))
 

@@ -19,12 +19,12 @@ from provider_common import (
     InvalidSpecError,
     PermanentError,
 )
+from provider_common.context import held
 
 from provider_vault import _paths
 from provider_vault._client import VaultClient
 from provider_vault._errors import quoted, refusal
 from provider_vault._http import Answer
-from provider_vault._locks import held
 
 Version = Literal["v1", "v2"]
 # "generic" is what old Vaults call KV v1; cubbyhole speaks the same API.

@@ -19,8 +19,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from provider_common import DeadlineError, ProviderError
-
-from provider_vault._locks import held
+from provider_common.context import held
 
 _log = logging.getLogger(__name__)
 

@@ -30,7 +30,6 @@ from provider_vault._client import VaultClient
 from provider_vault._connection import Connection
 from provider_vault._errors import ChangedMeanwhileError, quoted
 from provider_vault._kv import KeyValue, Metadata, Place, Read
-from provider_vault._locks import WriteLocks
 from provider_vault._values import compact, parse_object, present, same, select, text_of
 from provider_vault.spec import VaultSpec
 
@@ -45,21 +44,19 @@ FIND_THREADS = 8
 class VaultStore(ProviderV2[VaultSpec]):
     """One KV engine opened with one identity."""
 
-    def __init__(self, vault: VaultClient, kv: KeyValue, *, locks: WriteLocks, strict: bool = False) -> None:
+    def __init__(self, ctx: Context[VaultSpec], vault: VaultClient, kv: KeyValue) -> None:
+        self._ctx = ctx
         self._vault = vault
         self._kv = kv
-        self._locks = locks
-        self._strict = strict
+        check_and_set = ctx.spec.check_and_set
+        self._strict = check_and_set is not None and check_and_set.required
 
     @classmethod
     def open(cls, ctx: Context[VaultSpec]) -> Self:
         """Read the credentials. Vault is asked at the first call."""
         spec = ctx.spec
         vault = Connection.read(ctx.auth, spec).client(ctx)
-        strict = spec.check_and_set is not None and spec.check_and_set.required
-        # Of all stores: two of them may lead to the same secret.
-        locks = ctx.shared("vault-writes", WriteLocks)
-        return cls(vault, KeyValue(vault, path=spec.mount, version=spec.version), locks=locks, strict=strict)
+        return cls(ctx, vault, KeyValue(vault, path=spec.mount, version=spec.version))
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -158,7 +155,7 @@ class VaultStore(ProviderV2[VaultSpec]):
         self._writing(place, lambda: change(data.remote_key, place, changed))
 
     def _writing(self, place: Place, write: Callable[[], None]) -> None:
-        with self._locks.of(place.shown):
+        with self._ctx.changing(place.shown):
             for tries_left in reversed(range(WRITE_TRIES)):
                 try:
                     write()
