@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import stat
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ import grpc
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from provider_common._files import UnfitFileError, read_file
 from provider_common._x509 import (
     Authority,
     CertificateError,
@@ -281,15 +281,9 @@ def _load(files: TlsFiles | TlsClientFiles) -> _Checked:
 
 def _read(path: Path) -> bytes:
     try:
-        # Not blocking: nobody may ever write into what turns out to be a pipe.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise TlsError(f"{path} can't be used: it is no file")
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                content = file.read(_LARGEST + 1)
-        finally:
-            os.close(descriptor)
+        return read_file(path, largest=_LARGEST, advice=", which no certificate has")
+    except UnfitFileError as problem:
+        raise TlsError(f"{path} can't be used: it {problem}") from None
     except FileNotFoundError:
         raise TlsError(
             f"{path} is missing; mount the Secret with the certificates there, or make a set with the `certs` command"
@@ -298,9 +292,6 @@ def _read(path: Path) -> bytes:
         raise TlsError(
             f"{path} can't be read ({error.strerror}); it must be a file that user {os.getuid()} may read"
         ) from None
-    if len(content) > _LARGEST:
-        raise TlsError(f"{path} can't be used: it has more than {_LARGEST} bytes, which no certificate has")
-    return content
 
 
 def _check(material: TlsMaterial, files: TlsFiles | TlsClientFiles) -> _Checked:

@@ -7,15 +7,15 @@ never repeated, for it may be a Secret.
 from __future__ import annotations
 
 import json
-import os
 import re
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from provider_common._files import UnfitFileError, read_file
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 DEFAULT_NAMESPACE = "default"
@@ -99,7 +99,10 @@ class Parsed:
 
 def read_manifests(path: Path) -> Parsed:
     """The objects in a file. Raises ManifestError when it is no YAML or JSON at all, OSError when it can't be read."""
-    content = _content(path)
+    try:
+        content = read_file(path, largest=_LARGEST, advice=": split it")
+    except UnfitFileError as problem:
+        raise ManifestError(str(problem)) from None
     manifests: list[Manifest] = []
     problems: list[str] = []
     for line, document in _documents(content, is_json=path.suffix == ".json"):
@@ -109,21 +112,6 @@ def read_manifests(path: Path) -> Parsed:
             else:
                 problems.append(found)
     return Parsed(tuple(manifests), tuple(problems))
-
-
-def _content(path: Path) -> bytes:
-    # Not blocking: nobody may ever write into what turns out to be a pipe.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ManifestError("is no file")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            content = file.read(_LARGEST + 1)
-    finally:
-        os.close(descriptor)
-    if len(content) > _LARGEST:
-        raise ManifestError(f"has more than {_LARGEST} bytes: split it")
-    return content
 
 
 def _documents(content: bytes, *, is_json: bool) -> Iterator[tuple[int, Any]]:
